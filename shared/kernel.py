@@ -1,0 +1,131 @@
+"""Everything a server stands on, opened and closed together."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from shared.approval import Approvals
+from shared.audit import Audit, Entry
+from shared.clock import Clock, SystemClock
+from shared.gate import Gate
+from shared.http import ApiClient, ErrorRow
+from shared.keys import Keys, load_keys
+from shared.ledger import Ledger
+from shared.limits import Limits
+from shared.presence import Presence, open_presence
+from shared.settings import Settings
+from shared.store import Store, open_store
+from shared.suppression import Suppression
+from shared.switches import Switches
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The open kernel. One per process."""
+
+    settings: Settings
+    clock: Clock
+    keys: Keys
+    store: Store
+    presence: Presence
+    audit: Audit
+    suppression: Suppression
+    switches: Switches
+    approvals: Approvals
+    limits: Limits
+    ledger: Ledger
+    gate: Gate
+    http: httpx.AsyncClient
+
+    def client(
+        self,
+        vendor: str,
+        rules: tuple[ErrorRow, ...] = (),
+        *,
+        headers: Callable[[], Mapping[str, str]] | None = None,
+    ) -> ApiClient:
+        """HTTP to that vendor account; `rules` come before the general table."""
+        return ApiClient(
+            self.settings.vendor(vendor), self.http, self.limits, self.clock, rules, headers
+        )
+
+
+@asynccontextmanager
+async def open_kernel(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    role: str = "server",
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Kernel]:
+    """Open the store, migrate it, refuse a rolled-back one, and build what stands on it.
+
+    Raises `ConfigError`, `Unavailable` (the database), or `Fatal` where an old database was put back.
+    """
+    clock = clock or SystemClock()
+    keys = load_keys(settings.home)
+    async with open_store(settings.database_url) as store:
+        files = _published(settings)
+        audit = Audit(store, clock, keys, files, settings.safety.checkpoints.every_leaves)
+        await audit.refuse_if_rolled_back()
+        async with (
+            open_presence(store, clock, settings.home, role) as presence,
+            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as http,
+        ):
+            yield _assemble(settings, clock, keys, store, audit, presence, http)
+
+
+def _published(settings: Settings) -> list[Path]:
+    """Where checkpoints are also written: beside the data, and wherever the configuration says."""
+    elsewhere = [Path(name).expanduser() for name in settings.safety.checkpoints.publish_to]
+    return [settings.home / "checkpoints.jsonl", *elsewhere]
+
+
+def _assemble(
+    settings: Settings,
+    clock: Clock,
+    keys: Keys,
+    store: Store,
+    audit: Audit,
+    presence: Presence,
+    http: httpx.AsyncClient,
+) -> Kernel:
+    suppression = Suppression(store, clock, keys.pepper, settings.safety.free_mail)
+    switches = Switches(store, clock, settings)
+    approvals = Approvals(store, clock, settings.safety.approvals)
+    limits = Limits(store, clock, settings)
+    gate = Gate(
+        store=store,
+        clock=clock,
+        presence=presence,
+        switches=switches,
+        approvals=approvals,
+        suppression=suppression,
+        limits=limits,
+        audit=audit,
+        rules=settings.safety,
+    )
+    return Kernel(
+        settings=settings,
+        clock=clock,
+        keys=keys,
+        store=store,
+        presence=presence,
+        audit=audit,
+        suppression=suppression,
+        switches=switches,
+        approvals=approvals,
+        limits=limits,
+        ledger=Ledger(store),
+        gate=gate,
+        http=http,
+    )
+
+
+async def started(kernel: Kernel, role: str) -> None:
+    """Tell the log that a process began, and sign its head."""
+    await kernel.audit.record(Entry("process.started", kernel.presence.id, {"role": role}))
+    await kernel.audit.checkpoint("start")

@@ -1,0 +1,380 @@
+"""Every table of ours, kernel first; `migrations/` holds the history that leads here.
+
+One file, one transaction: a claim and its audit leaf commit together or not at all. Times are ISO 8601 text in
+UTC, except in the limiter, which computes with seconds since 1970. Columns named `detail`, `content` and `data`
+hold JSON; those that hold a person's data can be erased without breaking a proof.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+T, I, F, B = sa.Text, sa.Integer, sa.Float, sa.LargeBinary
+
+
+def _text(name: str, default: str = "") -> sa.Column[str]:
+    return sa.Column(name, T, nullable=False, server_default=default)
+
+
+# ── the kernel ───────────────────────────────────────────────────────────────────────────────────────────
+process = sa.Table(
+    "process",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("host"),
+    sa.Column("pid", I, nullable=False),
+    _text("role"),
+    _text("started_at"),
+    _text("seen_at"),
+)
+switch = sa.Table(
+    "switch",
+    metadata,
+    sa.Column("name", T, primary_key=True),  # kill, safe_mode
+    sa.Column("is_on", I, nullable=False),
+    _text("reason"),
+    _text("actor"),
+    _text("at"),
+    sa.Column("epoch", I, nullable=False, server_default="0"),  # counts changes
+)
+pause = sa.Table(
+    "pause",
+    metadata,
+    sa.Column("scope", T, primary_key=True),  # all, vendor:ghl, campaign:42
+    _text("kind", "pause"),  # pause, or halt: sticky until a named person clears it
+    _text("reason"),
+    _text("actor"),
+    _text("at"),
+    _text("until"),
+)
+suppression = sa.Table(
+    "suppression",
+    metadata,
+    sa.Column("key", sa.LargeBinary(17), primary_key=True),  # kind byte and 16 bytes of keyed hash
+    _text("reason"),
+    _text("source"),
+    _text("actor"),
+    _text("at"),
+    _text("lifted_at"),
+    _text("lifted_by"),
+    sqlite_with_rowid=False,
+)
+approval = sa.Table(
+    "approval",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("subject"),
+    _text("fingerprint"),
+    _text("state", "approved"),  # approved, revoked
+    _text("actor"),
+    _text("role"),
+    _text("note"),
+    _text("at"),
+    _text("expires_at"),
+)
+approval_item = sa.Table(
+    "approval_item",
+    metadata,
+    sa.Column("approval_id", T, sa.ForeignKey("approval.id"), primary_key=True),
+    sa.Column("action", T, primary_key=True),
+    sa.Column("fingerprint", T, primary_key=True),
+    _text("used_by"),  # key of the effect that used it
+)
+effect = sa.Table(
+    "effect",
+    metadata,
+    sa.Column("id", I, primary_key=True, autoincrement=True),
+    sa.Column("key", T, nullable=False, unique=True),
+    _text("vendor"),
+    _text("action"),
+    _text("status"),
+    _text("fingerprint"),
+    _text("reason"),
+    _text("message"),
+    _text("reference"),
+    _text("detail", "{}"),
+    _text("target"),
+    _text("intent"),
+    _text("content", "{}"),
+    _text("recipients", "[]"),
+    _text("campaign"),
+    _text("approval"),
+    sa.Column("repeatable", I, nullable=False, server_default="0"),
+    sa.Column("stops", I, nullable=False, server_default="0"),
+    sa.Column("cost", I, nullable=False, server_default="0"),
+    sa.Column("attempts", I, nullable=False, server_default="0"),
+    _text("process"),
+    _text("correlation_id"),
+    _text("first_at"),
+    _text("claimed_at"),
+    _text("settled_at"),
+)
+sa.Index("effect_open", effect.c.status, effect.c.vendor)
+sa.Index("effect_campaign", effect.c.campaign)
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("process"),
+    _text("what"),
+    sa.Column("until", F, nullable=False),
+)
+rate = sa.Table(
+    "rate",
+    metadata,
+    sa.Column("bucket", T, primary_key=True),
+    sa.Column("seq", I, nullable=False),
+    sa.Column("last", F, nullable=False),
+    sa.Column("blocked_until", F, nullable=False),
+)
+rate_slot = sa.Table(
+    "rate_slot",
+    metadata,
+    sa.Column("bucket", T, primary_key=True),
+    sa.Column("slot", I, primary_key=True),
+    sa.Column("at", F, nullable=False),
+    sqlite_with_rowid=False,
+)
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("name", T, primary_key=True),
+    sa.Column("day", T, primary_key=True),
+    sa.Column("amount", I, nullable=False),
+)
+audit_leaf = sa.Table(
+    "audit_leaf",
+    metadata,
+    sa.Column("seq", I, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    _text("data"),
+)
+audit_detail = sa.Table(
+    "audit_detail",
+    metadata,
+    sa.Column("seq", I, primary_key=True, autoincrement=False),
+    sa.Column("salt", sa.LargeBinary(16), nullable=False),
+    _text("subject"),
+    _text("payload", "{}"),
+)
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", I, primary_key=True, autoincrement=False),
+    sa.Column("size", I, nullable=False),
+    sa.Column("frontier", B, nullable=False),
+)
+audit_checkpoint = sa.Table(
+    "audit_checkpoint",
+    metadata,
+    sa.Column("size", I, primary_key=True, autoincrement=False),
+    _text("note"),
+    _text("at"),
+    _text("why"),
+)
+inbound = sa.Table(
+    "inbound",
+    metadata,
+    sa.Column("id", I, primary_key=True, autoincrement=True),
+    _text("vendor"),
+    _text("event_id"),
+    sa.Column("raw", B, nullable=False),
+    _text("received_at"),
+    _text("state", "new"),  # new, done, failed
+    sa.Column("attempts", I, nullable=False, server_default="0"),
+    _text("error"),
+    _text("correlation_id"),
+    sa.UniqueConstraint("vendor", "event_id", name="inbound_once"),
+)
+sa.Index("inbound_new", inbound.c.state, inbound.c.id)
+
+# ── people who log in ────────────────────────────────────────────────────────────────────────────────────
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    sa.Column("email", T, nullable=False, unique=True),
+    _text("name"),
+    _text("role"),  # viewer, ae, operator, admin
+    _text("password"),  # argon2id
+    _text("created_at"),
+    sa.Column("disabled", I, nullable=False, server_default="0"),
+    sa.Column("failures", I, nullable=False, server_default="0"),
+    _text("locked_until"),
+)
+login_link = sa.Table(
+    "login_link",
+    metadata,
+    sa.Column("token", T, primary_key=True),  # SHA-256 of the token
+    _text("role"),
+    _text("expires_at"),
+    _text("used_at"),
+)
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("token", T, primary_key=True),  # SHA-256 of the cookie
+    sa.Column("account_id", T, sa.ForeignKey("account.id"), nullable=False),
+    _text("csrf"),
+    _text("created_at"),
+    _text("seen_at"),
+)
+
+# ── the pipeline ─────────────────────────────────────────────────────────────────────────────────────────
+lead = sa.Table(
+    "lead",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("email"),
+    _text("linkedin_url"),
+    _text("data", "{}"),
+    _text("status", "sourced"),
+    _text("created_at"),
+    _text("updated_at"),
+)
+sa.Index("lead_email", lead.c.email)
+lead_key = sa.Table(
+    "lead_key",
+    metadata,
+    sa.Column("key", T, primary_key=True),  # profile:… or email:…
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), nullable=False),
+)
+sa.Index("lead_key_lead", lead_key.c.lead_id)
+import_file = sa.Table(
+    "import_file",
+    metadata,
+    sa.Column("id", I, primary_key=True, autoincrement=True),
+    _text("path"),
+    _text("sha256"),
+    sa.Column("good", I, nullable=False, server_default="0"),
+    sa.Column("bad", I, nullable=False, server_default="0"),
+    _text("quarantine_file"),
+    _text("at"),
+)
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("mode"),  # safe, live
+    _text("state"),  # running, review, launching, finished, failed, cancelled
+    _text("stage"),
+    _text("params", "{}"),
+    _text("counts", "{}"),
+    _text("message"),
+    _text("correlation_id"),
+    _text("started_at"),
+    _text("finished_at"),
+)
+run_lead = sa.Table(
+    "run_lead",
+    metadata,
+    sa.Column("run_id", T, sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
+    sa.Column("batch", I, nullable=False),
+    _text("state"),  # sourced, enriched, scored, drafted, held, disqualified, suppressed, in_review, live, failed
+    _text("tier"),
+    sa.Column("score", I, nullable=False, server_default="0"),
+    _text("reason"),
+    _text("enrichment"),  # reference of the look-up under way
+    _text("data", "{}"),
+    _text("campaign_id"),
+)
+sa.Index("run_lead_batch", run_lead.c.run_id, run_lead.c.batch)
+sa.Index("run_lead_lead", run_lead.c.lead_id)
+campaign = sa.Table(
+    "campaign",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    sa.Column("run_id", T, sa.ForeignKey("run.id"), nullable=False),
+    _text("name"),
+    _text("type"),
+    _text("tier"),
+    _text("state"),  # drafted, pending_review, approved, rejected, live, paused, completed, failed
+    _text("draft", "{}"),
+    _text("hypothesis"),
+    _text("fingerprint"),
+    _text("vendor_ref"),
+    _text("approval_id"),
+    _text("decided_by"),
+    _text("decision"),
+    _text("review_due"),
+    _text("created_at"),
+    _text("updated_at"),
+    sa.Column("version", I, nullable=False, server_default="1"),
+)
+sa.Index("campaign_run", campaign.c.run_id)
+sa.Index("campaign_state", campaign.c.state)
+campaign_lead = sa.Table(
+    "campaign_lead",
+    metadata,
+    sa.Column("campaign_id", T, sa.ForeignKey("campaign.id"), primary_key=True),
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
+    _text("email"),
+    _text("variant"),
+    _text("enrollment", "{}"),  # the whole Enrollment: what an approval is bound to
+    _text("findings", "[]"),
+    _text("state"),  # drafted, held, live, refused, failed, in_doubt, simulated, stopped
+    _text("reason"),
+    _text("contact_ref"),
+)
+sa.Index("campaign_lead_email", campaign_lead.c.email)
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # vendor:event id
+    _text("vendor"),
+    _text("type"),
+    _text("occurred_at"),
+    _text("received_at"),
+    _text("lead_id"),
+    _text("campaign_id"),
+    sa.Column("step", I, nullable=False, server_default="0"),
+    _text("variant"),
+    _text("detail", "{}"),
+    _text("correlation_id"),
+)
+sa.Index("event_lead", event.c.lead_id)
+sa.Index("event_campaign", event.c.campaign_id, event.c.type)
+reply = sa.Table(
+    "reply",
+    metadata,
+    sa.Column("event_id", T, primary_key=True),
+    _text("lead_id"),
+    _text("campaign_id"),
+    _text("class"),
+    sa.Column("confidence", F, nullable=False, server_default="0"),
+    _text("rule"),
+    _text("action"),
+    _text("subject"),
+    _text("text"),  # from outside
+    _text("state", "new"),
+    _text("at"),
+)
+handoff = sa.Table(
+    "handoff",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    _text("lead_id"),
+    _text("campaign_id"),
+    _text("event_id"),
+    _text("trigger"),
+    _text("destination"),
+    _text("priority"),
+    _text("state", "pending"),  # pending, acknowledged, closed
+    _text("due_at"),
+    _text("created_at"),
+    _text("acknowledged_by"),
+    _text("closed_by"),
+)
+stop = sa.Table(
+    "stop",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # one person or campaign to be stopped everywhere
+    _text("kind"),  # person, campaign
+    _text("target"),
+    _text("reason"),
+    _text("state", "open"),  # open, confirmed
+    sa.Column("attempts", I, nullable=False, server_default="0"),
+    _text("detail", "{}"),
+    _text("at"),
+    _text("confirmed_at"),
+)

@@ -1,0 +1,289 @@
+"""Configuration: the only reader of the environment and of YAML. Rules and numbers in YAML, secrets in variables.
+
+`read_yaml` refuses unknown keys, wrong types and impossible numbers with file, line and what is expected.
+A safety flag that can't be read counts as *on*.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.effect import Json
+from shared.errors import ConfigError
+
+TRUE = {"true", "1", "yes", "on"}
+FALSE = {"false", "0", "no", "off"}
+SANDBOX_PORT = 8790
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A configuration section: unknown keys are refused, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PortBinding(Strict):
+    """Which server provides a port, and how it is reached: `in_process`, `stdio` or an http:// address."""
+
+    server: str
+    binding: str = Field("in_process", pattern=r"^(in_process|stdio|https?://.+)$")
+
+
+class SuiteFile(Strict):
+    """suite.yaml: the servers by name and module, and the ports bound to them."""
+
+    servers: dict[str, str]
+    ports: dict[str, PortBinding]
+
+
+class Approvals(Strict):
+    """Which actions need a person's yes, and how long it holds."""
+
+    required_for: tuple[str, ...]
+    expires_hours: Annotated[float, Field(gt=0, le=24 * 14)] = 72
+
+
+class Caps(Strict):
+    """Credits a day per vendor account, and effects a day per action."""
+
+    credits_per_day: dict[str, Annotated[int, Field(ge=0)]] = {}
+    effects_per_day: dict[str, Annotated[int, Field(ge=0)]] = {}
+
+
+class Checkpoints(Strict):
+    """When the audit log's head is signed, and the files it is also written to."""
+
+    every_leaves: Annotated[int, Field(ge=1, le=100_000)] = 100
+    every_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    publish_to: tuple[str, ...] = ()
+
+
+class SafetyFile(Strict):
+    """safety.yaml: what bounds and guards every effect."""
+
+    safe_mode: bool = False
+    kill_switch: bool = False
+    concurrent_calls: Annotated[int, Field(ge=1, le=64)] = 8
+    call_deadline_seconds: Annotated[float, Field(ge=1, le=120)] = 30
+    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 5
+    limiter_margin_seconds: Annotated[float, Field(ge=0, le=5)] = 0.3
+    approvals: Approvals
+    caps: Caps = Caps()
+    checkpoints: Checkpoints = Checkpoints()
+    free_mail: tuple[str, ...] = ()
+
+
+class Limit(Strict):
+    """A vendor's budget: `calls` in any `seconds`; `only_when_named` for one that few calls fall under."""
+
+    name: str = "burst"
+    only_when_named: bool = False
+    calls: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
+
+
+class Timeout(Strict):
+    """Seconds: to connect, to read, and in all."""
+
+    connect: Annotated[float, Field(gt=0, le=60)] = 5
+    read: Annotated[float, Field(gt=0, le=120)] = 25
+    total: Annotated[float, Field(gt=0, le=120)] = 30
+
+
+class Auth(Strict):
+    """How the key travels."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+
+
+class VendorFile(Strict):
+    """vendors/<account>.yaml: one account at a vendor."""
+
+    url: str = Field(pattern=r"^https://")
+    key_variable: str
+    secrets: dict[str, str] = {}
+    sandbox_secrets: dict[str, str] = {}
+    auth: Auth = Auth()
+    headers: dict[str, str] = {}
+    timeout: Timeout = Timeout()
+    limits: tuple[Limit, ...] = ()
+    retries: Annotated[int, Field(ge=0, le=3)] = 3
+    max_answer_bytes: Annotated[int, Field(ge=1_000, le=50_000_000)] = 5_000_000
+    options: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSettings:
+    """A vendor account, resolved: where it is, with which key, and whether that is the sandbox."""
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+    sandbox: bool
+    secrets: Mapping[str, str] = field(repr=False)
+    file: VendorFile
+
+    @property
+    def options(self) -> Mapping[str, Json]:
+        """What only this vendor's server understands; the server validates it."""
+        return self.file.options
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything configured, validated. `environ` keeps only what names a variable of ours."""
+
+    folder: Path
+    home: Path
+    database_url: str
+    suite: SuiteFile
+    safety: SafetyFile
+    vendors: Mapping[str, VendorSettings]
+    safe_mode: bool  # as environment and file say; the database may say on as well
+    kill_switch: bool
+    read_only: bool
+    warnings: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def vendor(self, name: str) -> VendorSettings:
+        """The account of that name."""
+        if name not in self.vendors:
+            raise ConfigError(f"config/vendors/{name}.yaml is missing")
+        return self.vendors[name]
+
+    @property
+    def all_sandbox(self) -> bool:
+        """Every vendor account points at loopback emulators."""
+        return all(vendor.sandbox for vendor in self.vendors.values())
+
+
+def read_yaml(path: Path, model: type[ModelT]) -> ModelT:
+    """Parse and validate one YAML file; `ConfigError` names file, line and what is expected."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read ({type(error).__name__})") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
+    try:
+        return model.model_validate(data if data is not None else {})
+    except ValidationError as error:
+        lines = "\n".join(
+            f"{path}:{_line(node, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigError(lines) from error
+
+
+def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """The line of the deepest part of `location` that is in the file, from 1."""
+    line = node.start_mark.line if node else 0
+    for part in location:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found:
+                line, node = found[0].start_mark.line, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node, node.value[part])
+            node = node.value[part]
+            line = node.start_mark.line
+        if found is None:
+            break
+    return line + 1
+
+
+def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """All of `config/` and the environment, or a `ConfigError` that says what is wrong and where."""
+    env = _with_files(os.environ if environ is None else environ)
+    folder = folder or Path(env.get("SWARM_CONFIG", "config"))
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; set SWARM_CONFIG or run where config/ is")
+    home = Path(env.get("SWARM_HOME", ".swarm")).absolute()
+    warnings: list[str] = []
+    safety = read_yaml(folder / "safety.yaml", SafetyFile)
+    return Settings(
+        folder=folder,
+        home=home,
+        database_url=env.get("DATABASE_URL") or f"sqlite:///{home / 'swarm.db'}",
+        suite=read_yaml(folder / "suite.yaml", SuiteFile),
+        safety=safety,
+        vendors=_vendors(folder / "vendors", env),
+        safe_mode=safety.safe_mode or _flag(env, "SAFE_MODE", default=True, warnings=warnings),
+        kill_switch=safety.kill_switch or _flag(env, "KILL_SWITCH", default=False, warnings=warnings),
+        read_only=_flag(env, "READ_ONLY", default=False, warnings=warnings),
+        warnings=tuple(warnings),
+        variables={key: value for key, value in env.items() if _ours(key)},
+    )
+
+
+def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """`NAME_FILE` gives the value of `NAME` by a file, as container hosts do."""
+    values = dict(environ)
+    for key, value in environ.items():
+        if not key.endswith("_FILE") or not _ours(key[:-5]) or key[:-5] in environ:
+            continue
+        try:
+            values[key[:-5]] = Path(value).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{key}: the file can't be read ({type(error).__name__})") from error
+    return values
+
+
+PREFIXES = ("SWARM_", "GHL_", "INSTANTLY_", "CLAY_", "HUNTERIO_", "PHANTOMBUSTER_", "APIFY_", "SLACK_", "SMTP_")
+
+
+def _ours(key: str) -> bool:
+    return key in {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL"} or key.startswith(PREFIXES)
+
+
+def _flag(env: Mapping[str, str], name: str, *, default: bool, warnings: list[str]) -> bool:
+    text = env.get(name, "").strip().lower()
+    if not text:
+        return default
+    if text in TRUE | FALSE:
+        return text in TRUE
+    warnings.append(f"{name} is neither true nor false; it counts as true, the safe side")
+    return True
+
+
+def _vendors(folder: Path, env: Mapping[str, str]) -> dict[str, VendorSettings]:
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    return {path.stem: _vendor(path, env) for path in files}
+
+
+def _vendor(path: Path, env: Mapping[str, str]) -> VendorSettings:
+    file = read_yaml(path, VendorFile)
+    name = path.stem
+    key = env.get(file.key_variable, "")
+    sandboxes = env.get("SWARM_SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}")
+    base_url = env.get(f"{name.upper()}_BASE_URL") or (file.url if key else f"{sandboxes}/{name}")
+    sandbox = _is_loopback(base_url)
+    defaults = file.sandbox_secrets if sandbox else {}
+    secrets = {
+        secret: env.get(variable) or defaults.get(secret, "") for secret, variable in file.secrets.items()
+    }
+    return VendorSettings(
+        name, base_url.rstrip("/"), key or ("sandbox" if sandbox else ""), sandbox, secrets, file
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
+    return host in {"127.0.0.1", "localhost", "[::1]"}
+
+
+Mode = Literal["safe", "live"]

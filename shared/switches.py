@@ -1,0 +1,191 @@
+"""Kill switch, safe mode, pauses and halts: the strictest of environment, file and database wins.
+
+    running ─ kill() ─▶ killed ─ release(admin, reason) ─▶ running
+    live ─ engage_safe_mode() ─▶ safe ─ leave_safe_mode(admin, reason) ─▶ live
+
+Every claim reads these rows inside its own transaction, so once `kill` has returned no effect begins, in any
+process. A flag file beside the database stops the system when the database itself can't be written.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+
+from shared.audit import Entry, append
+from shared.clock import Clock, iso
+from shared.errors import Invalid
+from shared.schema import pause, switch
+from shared.settings import Settings
+from shared.store import Store, Unavailable
+from shared.telemetry import logger
+
+log = logger("switches")
+Kind = Literal["pause", "halt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Something that stands still, and why. A halt is one that a rule set; a named person clears it."""
+
+    scope: str
+    kind: str
+    reason: str
+    actor: str
+    at: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """The state of every switch. `kill_sources` and `safe_sources` say who says so."""
+
+    killed: bool
+    kill_sources: tuple[str, ...]
+    kill_reason: str
+    killed_at: str
+    safe_mode: bool
+    safe_sources: tuple[str, ...]
+    read_only: bool
+    pauses: tuple[Pause, ...]
+    released_at: str = ""
+
+
+class Switches:
+    """What stops everything, and what stops a part."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self.flag = settings.home / "KILL"
+
+    def state(self, connection: sa.Connection) -> Safety:
+        """In the caller's transaction: every switch as it stands."""
+        rows = {row.name: row for row in connection.execute(sa.select(switch))}
+        kill, safe = rows.get("kill"), rows.get("safe_mode")
+        kills = self._sources("KILL_SWITCH or safety.yaml", self._settings.kill_switch, kill)
+        if self._flagged():
+            kills = (*kills, "flag file")
+        safes = self._sources("SAFE_MODE or safety.yaml", self._settings.safe_mode, safe)
+        now = iso(self._clock.now())
+        pauses = [Pause(*row) for row in connection.execute(sa.select(pause).order_by(pause.c.scope))]
+        return Safety(
+            killed=bool(kills),
+            kill_sources=kills,
+            kill_reason=kill.reason if kill else "",
+            killed_at=kill.at if kill and kill.is_on else "",
+            safe_mode=bool(safes),
+            safe_sources=safes,
+            read_only=self._settings.read_only,
+            pauses=tuple(p for p in pauses if not p.until or p.until > now),
+            released_at=kill.at if kill and not kill.is_on else "",
+        )
+
+    @staticmethod
+    def _sources(configured: str, on: bool, row: sa.Row[tuple[object, ...]] | None) -> tuple[str, ...]:
+        said = [configured] if on else []
+        if row is not None and row.is_on:
+            said.append("database")
+        return tuple(said)
+
+    def _flagged(self) -> bool:
+        """The flag file is there, or it can't be told: unreadable counts as on."""
+        try:
+            return self.flag.exists()
+        except OSError:
+            return True
+
+    async def now(self) -> Safety:
+        """Every switch as it stands."""
+        return await self._store.read(self.state)
+
+    async def kill(self, *, actor: str, reason: str) -> bool:
+        """Stop every effect, from the moment this returns. True if the database holds it as well as the file."""
+        _raise_flag(self.flag, f"{iso(self._clock.now())} {reason}\n")
+        try:
+            await self._store.write(lambda c: self._turn(c, "kill", True, actor, reason))
+        except Unavailable:
+            log.exception("kill.only_by_file")
+            return False
+        return True
+
+    async def release(self, *, actor: str, reason: str) -> None:
+        """Let effects begin again: only for a named admin, with a reason; the caller has checked the role."""
+        _need(actor, reason)
+        await self._store.write(lambda c: self._turn(c, "kill", False, actor, reason))
+        self.flag.unlink(missing_ok=True)
+
+    async def engage_safe_mode(self, *, actor: str, reason: str) -> None:
+        """Simulate every effect from now on."""
+        await self._store.write(lambda c: self._turn(c, "safe_mode", True, actor, reason))
+
+    async def leave_safe_mode(self, *, actor: str, reason: str) -> None:
+        """Let effects be real again as far as the database has a say: only for a named admin, with a reason."""
+        _need(actor, reason)
+        await self._store.write(lambda c: self._turn(c, "safe_mode", False, actor, reason))
+
+    def _turn(self, connection: sa.Connection, name: str, on: bool, actor: str, reason: str) -> None:
+        now = self._clock.now()
+        row = connection.execute(sa.select(switch).where(switch.c.name == name)).one_or_none()
+        values = {"is_on": int(on), "reason": reason, "actor": actor, "at": iso(now)}
+        if row is None:
+            connection.execute(sa.insert(switch).values(name=name, epoch=1, **values))
+        else:
+            changed = sa.update(switch).where(switch.c.name == name)
+            connection.execute(changed.values(epoch=row.epoch + 1, **values))
+        append(connection, [Entry(f"switch.{name}", "on" if on else "off", {"reason": reason}, actor)], now)
+
+    async def pause(
+        self, scope: str, *, actor: str, reason: str, kind: Kind = "pause", until: str = ""
+    ) -> None:
+        """Make `all`, `vendor:ghl` or `campaign:42` stand still; `until` is ISO 8601, empty for open-ended."""
+        now = self._clock.now()
+
+        def change(connection: sa.Connection) -> None:
+            known = connection.execute(sa.select(pause).where(pause.c.scope == scope)).one_or_none()
+            if known is not None and known.kind == "halt" and kind == "pause":
+                return  # a halt is the stricter one, and stays
+            connection.execute(sa.delete(pause).where(pause.c.scope == scope))
+            values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": until}
+            connection.execute(sa.insert(pause).values(scope=scope, **values))
+            append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": until}, actor)], now)
+
+        await self._store.write(change)
+
+    async def resume(self, scope: str, *, actor: str, reason: str) -> bool:
+        """Let it move again: for a named person, with a reason. True if it stood still."""
+        _need(actor, reason)
+        now = self._clock.now()
+
+        def change(connection: sa.Connection) -> bool:
+            removed = connection.execute(sa.delete(pause).where(pause.c.scope == scope)).rowcount
+            append(connection, [Entry("pause.cleared", scope, {"reason": reason}, actor)], now)
+            return removed > 0
+
+        return await self._store.write(change)
+
+
+def standing(safety: Safety, vendor: str, campaign: str) -> Pause | None:
+    """The pause or halt that covers this vendor and campaign, halts first."""
+    scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}"}
+    covering = [entry for entry in safety.pauses if entry.scope in scopes]
+    return min(covering, key=lambda entry: entry.kind != "halt", default=None)
+
+
+def _need(actor: str, reason: str) -> None:
+    if not actor.strip() or not reason.strip():
+        raise Invalid("this needs a named person and a reason", field="reason")
+
+
+def _raise_flag(path: Path, text: str) -> None:
+    """Write the flag so that a crash right after still finds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""A tool: a typed async function of a server that a model may call, marked as reading or writing.
+
+The function's first parameter is the opened server; the others are the tool's arguments. Its docstring is the
+tool's description, its annotations are the schema. `ghl` + `upsert_contacts` is the tool `ghl_upsert_contacts`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+ToolFunction = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a host is told of a function. The four hints are what MCP calls annotations."""
+
+    function: ToolFunction
+    title: str
+    writes: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+    stops: bool
+
+    @property
+    def name(self) -> str:
+        """The function's own name: the server's name is put in front of it."""
+        return self.function.__name__
+
+
+def reads(title: str, *, open_world: bool = True) -> Callable[[ToolFunction], Tool]:
+    """Mark a tool that changes nothing outside. `open_world`: it asks a vendor."""
+
+    def mark(function: ToolFunction) -> Tool:
+        return Tool(
+            function,
+            title,
+            writes=False,
+            destructive=False,
+            idempotent=True,
+            open_world=open_world,
+            stops=False,
+        )
+
+    return mark
+
+
+def writes(
+    title: str,
+    *,
+    destructive: bool = False,
+    idempotent: bool = True,
+    open_world: bool = True,
+    stops: bool = False,
+) -> Callable[[ToolFunction], Tool]:
+    """Mark a tool that goes through the gate. `stops`: it only ever stops someone or something."""
+
+    def mark(function: ToolFunction) -> Tool:
+        return Tool(
+            function,
+            title,
+            writes=True,
+            destructive=destructive,
+            idempotent=idempotent,
+            open_world=open_world,
+            stops=stops,
+        )
+
+    return mark
