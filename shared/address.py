@@ -2,21 +2,30 @@
 
 Liberal towards an opt-out (any spelling of an address must stop it), strict towards sending. Two keys per
 address: *exact*, and *broad*, without plus tags anywhere and without dots at personal Gmail. Over-matching loses
-a prospect, under-matching breaks the law; Workspace domains keep their dots, since there two people may differ by one.
+a prospect, under-matching breaks the law; Workspace domains keep their dots, since there two people may differ
+by one.
 """
 
 import functools
 import re
 import unicodedata
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import idna
 from publicsuffixlist import PublicSuffixList
 
 from shared.errors import Invalid
 
-INVISIBLE = re.compile(r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe00-\ufe0f]")
+INVISIBLE = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe00-\ufe0f]"
+)
 DOTLESS = {"gmail.com", "googlemail.com"}
+LONGEST_DOMAIN = 253
+LONGEST_ADDRESS = 319  # characters on both sides of the @
+LONGEST = 2_000  # characters in which an address is looked for
+# Letters of other scripts that nobody tells from Latin ones; a label of nothing else is a look-alike too.
+LIKE_LATIN = frozenset("аеорсухһіјѕԁԛԝӏոցհսօɑοανυκρχιϲ")
 FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 SAFE_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-]+")
 
@@ -54,6 +63,11 @@ class Address:
         return registrable(self.domain)
 
 
+def is_public_suffix(domain: str) -> bool:
+    """Whether people register domains under it: `co.uk` belongs to nobody who could ask to be left alone."""
+    return _suffixes().privatesuffix(domain) is None
+
+
 def registrable(domain: str) -> str:
     """The registrable part of an ASCII domain, or the domain itself where there is none."""
     return _suffixes().privatesuffix(domain) or domain
@@ -64,16 +78,26 @@ def read_address(text: str) -> Address:
 
     Raises `Invalid` where nothing like an address is in it.
     """
-    cleaned = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS).strip()
-    cleaned = re.sub(r"(?i)^mailto:", "", cleaned).split("?", 1)[0]
-    bracketed = re.search(r"<([^<>]*)>", cleaned)
-    cleaned = (bracketed.group(1) if bracketed else cleaned).strip().rstrip(".").casefold()
-    local, at, domain = cleaned.rpartition("@")
-    local, domain = local.strip(), domain.strip().rstrip(".")
-    if not at or not local or not domain or len(cleaned) > 320:
+    local, at, domain = _bare(text).rpartition("@") if len(text) <= LONGEST else ("", "", "")
+    local, domain = local.strip().casefold(), domain.strip().strip(".")
+    if not at or not local or not domain or len(local) + len(domain) > LONGEST_ADDRESS:
         raise Invalid("not an e-mail address", field="email", code="not_an_address")
     local = unicodedata.normalize("NFKC", _unquoted(local))
-    return Address(local, ascii_domain(domain), mixes_scripts(local) or mixes_scripts(domain))
+    domain = ascii_domain(domain)
+    return Address(local, domain, looks_alike(local) or _domain_looks_alike(unicode_domain(domain)))
+
+
+def _bare(text: str) -> str:
+    """What is left of an address without the ways of writing it down."""
+    cleaned = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS).strip()
+    if bracketed := re.findall(r"<([^<>]*)>", cleaned):
+        cleaned = bracketed[-1].strip()  # what stands before it is a display name, whatever it holds
+    if cleaned[:7].casefold() == "mailto:":
+        cleaned = unquote(cleaned[7:].split("?", 1)[0])
+    quote = cleaned[:1]
+    if quote in {"'", '"'} and len(cleaned) > 2 and cleaned.endswith(quote):
+        cleaned = cleaned[1:-1]
+    return cleaned.strip().rstrip(".,;:!)>")
 
 
 def _unquoted(local: str) -> str:
@@ -87,16 +111,33 @@ def ascii_domain(domain: str) -> str:
     """A domain in A-labels, lower case; raises `Invalid` where it can't be one."""
     try:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
-    except idna.IDNAError:
+    except (idna.IDNAError, UnicodeError):
         plain = domain.lower()
-        if re.fullmatch(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9])?", plain):
+        if len(plain) <= LONGEST_DOMAIN and re.fullmatch(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9])?", plain):
             return plain
         raise Invalid("not a domain", field="domain", code="not_a_domain") from None
 
 
-def mixes_scripts(text: str) -> bool:
-    """Whether letters of more than one script stand in one label: `pаypal` with a Cyrillic а."""
-    return any(len(_scripts(label)) > 1 for label in re.split(r"[.@+\-_]", text))
+def unicode_domain(domain: str) -> str:
+    """An ASCII domain as people read it; as it is where it can't be read."""
+    try:
+        return idna.decode(domain)
+    except (idna.IDNAError, UnicodeError):
+        return domain
+
+
+def looks_alike(text: str) -> bool:
+    """Whether a label passes for another one: letters of several scripts, or only such as look Latin."""
+    labels = [label for label in re.split(r"[.@+\-_]", text) if label]
+    return any(len(_scripts(label)) > 1 or LIKE_LATIN.issuperset(label) for label in labels)
+
+
+def _domain_looks_alike(domain: str) -> bool:
+    """Under a top-level domain in its own script, a word that could be read as Latin is no trick."""
+    labels = domain.split(".")
+    if labels[-1].isascii():
+        return looks_alike(domain)
+    return any(len(_scripts(label)) > 1 for label in labels)
 
 
 def _scripts(label: str) -> set[str]:

@@ -4,11 +4,12 @@
 
 An approval lists the fingerprints of every effect it covers: each person with each rendered message, and the
 start of the campaign. What was not on the list when the person said yes is refused at execution; so is a
-second use by another effect. Nothing in here can be reached by a tool.
+second use by another effect, and a recipient whom the approved content doesn't name. Nothing in here can be
+reached by a tool.
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,11 +17,13 @@ import sqlalchemy as sa
 
 from shared.audit import Entry, append
 from shared.clock import Clock, iso
-from shared.effect import Effect
+from shared.effect import Effect, Json, canonical
 from shared.errors import Invalid
 from shared.schema import approval, approval_item
 from shared.settings import Approvals as ApprovalRules
 from shared.store import Store
+
+CHUNK = 400  # effects in one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class Approvals:
         self._rules = rules
 
     def needed(self, effect: Effect) -> bool:
-        """Whether policy asks for a person's yes before this effect."""
-        return f"{effect.vendor}.{effect.action}" in self._rules.required_for and not effect.stops
+        """Whether policy asks for a person's yes before this effect. Calling it a stop doesn't change that."""
+        return effect.vendor_action in self._rules.required_for
 
     def give_in(
         self,
@@ -85,26 +88,56 @@ class Approvals:
         ]
         if rows:
             connection.execute(sa.insert(approval_item), rows)
-        payload = {"approval": identifier, "fingerprint": fingerprint, "items": len(rows), "expires": expires}
+        payload: dict[str, Json] = {
+            "approval": identifier,
+            "fingerprint": fingerprint,
+            "items": len(rows),
+            "expires": expires,
+        }
         append(connection, [Entry("approval.given", subject, payload, person.name)], now)
         return identifier
 
-    def check(self, connection: sa.Connection, effect: Effect) -> str:
-        """In the claim's transaction: why this effect isn't approved, or ""."""
-        if not effect.approval:
-            return "needs_approval"
-        given = connection.execute(sa.select(approval).where(approval.c.id == effect.approval)).one_or_none()
-        if given is None or given.state != "approved":
-            return "needs_approval"
-        if given.expires_at <= iso(self._clock.now()):
-            return "approval_expired"
-        used_by = connection.execute(sa.select(approval_item.c.used_by).where(*_item(effect))).scalar()
-        return "" if used_by in {"", effect.key} else "approval_mismatch"
+    def check(self, connection: sa.Connection, effects: Sequence[Effect]) -> dict[str, str]:
+        """In the claim's transaction: key → why this effect isn't approved, for those that need it and aren't.
 
-    @staticmethod
-    def use(connection: sa.Connection, effect: Effect) -> None:
-        """In the claim's transaction: this item is used, by this effect and no other."""
-        connection.execute(sa.update(approval_item).where(*_item(effect)).values(used_by=effect.key))
+        One item covers one effect: two of the same content in one batch are one approved and one not.
+        """
+        asked = [effect for effect in effects if self.needed(effect)]
+        given = {name: self._standing(connection, name) for name in {effect.approval for effect in asked}}
+        items = _items(connection, asked)
+        against: dict[str, str] = {}
+        for effect in asked:
+            reason = given[effect.approval] or _mismatch(effect, items)
+            if reason:
+                against[effect.key] = reason
+            else:
+                items[_item(effect)] = effect.key
+        return against
+
+    def _standing(self, connection: sa.Connection, identifier: str) -> str:
+        """Why this approval doesn't stand, or ""."""
+        columns = sa.select(approval.c.state, approval.c.expires_at)
+        given = connection.execute(columns.where(approval.c.id == identifier)).one_or_none()
+        if not identifier or given is None or given.state != "approved":
+            return "needs_approval"
+        return "approval_expired" if given.expires_at <= iso(self._clock.now()) else ""
+
+    def use(self, connection: sa.Connection, effects: Sequence[Effect]) -> None:
+        """In the claim's transaction: these items are used, each by its effect and no other."""
+        rows = [
+            {"of": e.approval, "what": e.vendor_action, "print": e.fingerprint, "by": e.key}
+            for e in effects
+            if self.needed(e)
+        ]
+        if rows:
+            where = (
+                approval_item.c.approval_id == sa.bindparam("of"),
+                approval_item.c.action == sa.bindparam("what"),
+                approval_item.c.fingerprint == sa.bindparam("print"),
+            )
+            connection.execute(
+                sa.update(approval_item).where(*where).values(used_by=sa.bindparam("by")), rows
+            )
 
     def revoke_in(self, connection: sa.Connection, identifier: str, *, actor: str, reason: str) -> bool:
         """In the caller's transaction: take a yes back. True if it stood."""
@@ -119,9 +152,27 @@ class Approvals:
         return changed > 0
 
 
-def _item(effect: Effect) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        approval_item.c.approval_id == effect.approval,
-        approval_item.c.action == f"{effect.vendor}.{effect.action}",
-        approval_item.c.fingerprint == effect.fingerprint,
-    )
+def _item(effect: Effect) -> tuple[str, str, str]:
+    return effect.approval, effect.vendor_action, effect.fingerprint
+
+
+def _items(connection: sa.Connection, effects: Sequence[Effect]) -> dict[tuple[str, str, str], str]:
+    """Who used each approved item that these effects ask for; "" for nobody yet."""
+    found: dict[tuple[str, str, str], str] = {}
+    columns = (approval_item.c.approval_id, approval_item.c.action, approval_item.c.fingerprint)
+    for start in range(0, len(effects), CHUNK):
+        part = effects[start : start + CHUNK]
+        query = sa.select(*columns, approval_item.c.used_by).where(
+            approval_item.c.approval_id.in_({effect.approval for effect in part}),
+            approval_item.c.fingerprint.in_([effect.fingerprint for effect in part]),
+        )
+        found.update({(row[0], row[1], row[2]): row[3] for row in connection.execute(query)})
+    return found
+
+
+def _mismatch(effect: Effect, items: Mapping[tuple[str, str, str], str]) -> str:
+    """Whether the yes was to this content, to these people, and is unused."""
+    used_by = items.get(_item(effect))
+    approved = canonical(effect.content)
+    strangers = [address for address in effect.people if canonical(address) not in approved]
+    return "" if used_by in {"", effect.key} and not strangers else "approval_mismatch"

@@ -1,39 +1,40 @@
 """The audit log: an append-only Merkle tree (RFC 6962) in the same database as what it tells of.
 
-    leaf data   canonical JSON: seq, time, kind, actor, correlation id, and keyed commitments to subject and payload
+    leaf data   canonical JSON: seq, time, kind, actor, correlation id, commitments to subject and payload
     detail      the subject, the payload and their salt: erasable, and every proof still verifies
     head        size and the right edge of the tree, so that an append costs O(log n)
     checkpoint  "log id, size, root" signed with Ed25519, kept here and appended to files elsewhere
 
-What is cut off the end after the last checkpoint that somebody else holds can't be noticed: `Head.exposed` counts it.
+What is cut off the end after the last checkpoint that somebody else holds can't be noticed: `Head.exposed`
+counts it.
 """
 
-import base64
-import hashlib
-import hmac
 import json
-import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 import sqlalchemy as sa
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from shared import published
 from shared.clock import Clock, iso
+from shared.commitment import commit
 from shared.effect import Json, canonical
 from shared.errors import Fatal
 from shared.keys import Keys
+from shared.merkle import Edge, leaf_hash, note, read_note
 from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
-from shared.store import Store
-from shared.telemetry import correlation
+from shared.store import Store, Unavailable
+from shared.telemetry import correlation, logger
+from shared.verification import Verdict, verify
 
-ORIGIN = "alpha-swarm/audit"
-EMPTY_ROOT = hashlib.sha256(b"").digest()
+__all__ = ["Audit", "Entry", "Head", "Verdict", "append"]
+
+log = logger("audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,61 +55,6 @@ class Head:
     root: str
     checkpoint: int
     exposed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a verification found; `problems` is empty when all is well."""
-
-    size: int
-    checkpoints: int
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Nothing was changed, removed or reordered, as far as checkpoints reach."""
-        return not self.problems
-
-
-def leaf_hash(data: bytes) -> bytes:
-    """RFC 6962: SHA-256(0x00 ‖ data)."""
-    return hashlib.sha256(b"\x00" + data).digest()
-
-
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """RFC 6962: SHA-256(0x01 ‖ left ‖ right)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-class Edge:
-    """The right edge of the tree: one hash for each complete subtree, largest first."""
-
-    def __init__(self, size: int = 0, packed: bytes = b"") -> None:
-        self.size = size
-        self.hashes = [packed[i : i + 32] for i in range(0, len(packed), 32)]
-
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash, merging the subtrees that it completes."""
-        size, self.size = self.size, self.size + 1
-        while size & 1:
-            leaf = node_hash(self.hashes.pop(), leaf)
-            size >>= 1
-        self.hashes.append(leaf)
-
-    @property
-    def root(self) -> bytes:
-        """The Merkle tree hash."""
-        if not self.hashes:
-            return EMPTY_ROOT
-        root = self.hashes[-1]
-        for left in reversed(self.hashes[:-1]):
-            root = node_hash(left, root)
-        return root
-
-    @property
-    def packed(self) -> bytes:
-        """As it is stored."""
-        return b"".join(self.hashes)
 
 
 def append(connection: sa.Connection, entries: Sequence[Entry], now: datetime) -> int:
@@ -141,53 +87,28 @@ def _leaf_data(seq: int, entry: Entry, salt: bytes, at: str, cid: str) -> bytes:
             "seq": seq,
             "at": at,
             "kind": entry.kind,
-            "actor": _commit(salt, entry.actor) if "@" in entry.actor else entry.actor,
+            "actor": commit(salt, entry.actor) if "@" in entry.actor else entry.actor,
             "cid": cid,
-            "subject": _commit(salt, entry.subject),
-            "payload": _commit(salt, canonical(entry.payload).decode()),
+            "subject": commit(salt, entry.subject),
+            "payload": commit(salt, canonical(entry.payload).decode()),
         }
     )
-
-
-def _commit(salt: bytes, text: str) -> str:
-    return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()
-
-
-def note(keys: Keys, size: int, root: bytes) -> str:
-    """A signed checkpoint in the C2SP layout: origin, size, root, blank line, signature line."""
-    body = f"{ORIGIN}\n{size}\n{base64.b64encode(root).decode()}\n"
-    signature = _key_id(keys.audit_public) + keys.audit.sign(body.encode())
-    return f"{body}\n— {ORIGIN} {base64.b64encode(signature).decode()}\n"
-
-
-def read_note(text: str, public: bytes) -> tuple[int, bytes]:
-    """Size and root of a checkpoint; `ValueError` unless it was signed with that key."""
-    body, _, signed = text.partition("\n\n")
-    body += "\n"
-    origin, size, root, *_ = body.split("\n")
-    if origin != ORIGIN:
-        raise ValueError("not a checkpoint of this log")
-    raw = base64.b64decode(signed.strip().rsplit(" ", 1)[-1])
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], body.encode())
-    except InvalidSignature as error:
-        raise ValueError("the signature doesn't match") from error
-    return int(size), base64.b64decode(root)
-
-
-def _key_id(public: bytes) -> bytes:
-    return hashlib.sha256(ORIGIN.encode() + b"\n\x01" + public).digest()[:4]
 
 
 class Audit:
     """The log as a whole: append, checkpoint, verify."""
 
-    def __init__(self, store: Store, clock: Clock, keys: Keys, files: Sequence[Path], every: int) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, keys: Keys, files: Sequence[Path], every: int, seconds: float = 60
+    ) -> None:
         self._store = store
         self._clock = clock
         self._keys = keys
         self._files = tuple(files)
         self._every = every
+        self._seconds = seconds
+        self._looked_at = clock.monotonic()
+        self._covered = 0  # entries under the newest checkpoint this process knows of
 
     async def record(self, *entries: Entry) -> int:
         """Append in a transaction of its own; for what changes nothing else."""
@@ -198,45 +119,52 @@ class Audit:
         return await self._store.read(_head)
 
     async def checkpoint(self, why: str) -> Head:
-        """Sign the head, keep it, and append it to every file that is published to."""
+        """Sign the head, keep it, and append it to every file that is published to.
+
+        A file that can't be written is logged: what was done stays done, and the next checkpoint covers it.
+        """
         now = iso(self._clock.now())
 
         def change(connection: sa.Connection) -> tuple[Head, str]:
-            row = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
-            edge = Edge(row.size, row.frontier) if row else Edge()
+            edge = _edge(connection)
             text = note(self._keys, edge.size, edge.root)
             known = sa.select(audit_checkpoint.c.size).where(audit_checkpoint.c.size == edge.size)
             if connection.execute(known).one_or_none() is None:
-                connection.execute(
-                    sa.insert(audit_checkpoint).values(size=edge.size, note=text, at=now, why=why)
-                )
+                values = {"size": edge.size, "note": text, "at": now, "why": why}
+                connection.execute(sa.insert(audit_checkpoint).values(**values))
             return _head(connection), text
 
         head, text = await self._store.write(change)
-        await anyio.to_thread.run_sync(self._publish, text)
+        self._covered = head.checkpoint
+        self._looked_at = self._clock.monotonic()
+        await anyio.to_thread.run_sync(published.append, self._files, text)
         return head
 
-    async def checkpoint_if_due(self) -> None:
-        """Sign when enough entries came since the last time."""
-        head = await self.head()
-        if head.exposed >= self._every:
-            await self.checkpoint("size")
+    async def checkpoint_if_due(self, size: int | None = None) -> None:
+        """Sign when enough entries or enough time came since the last one. Never raises for the database.
 
-    def _publish(self, text: str) -> None:
-        for path in self._files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"note": text}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        `size`: of the log, where the caller knows it already.
+        """
+        waited = self._clock.monotonic() - self._looked_at
+        try:
+            size = await self._store.read(_size) if size is None else size
+            exposed = size - self._covered
+            if exposed >= self._every or (exposed and waited >= self._seconds):
+                await self._sign_unless_covered("size" if exposed >= self._every else "time")
+        except Unavailable:
+            log.exception("audit.checkpoint_failed")
+
+    async def _sign_unless_covered(self, why: str) -> None:
+        """Another process may have signed meanwhile."""
+        head = await self.head()
+        self._covered, self._looked_at = head.checkpoint, self._clock.monotonic()
+        if head.exposed >= self._every or (head.exposed and why == "time"):
+            await self.checkpoint(why)
 
     async def verify(self) -> Verdict:
         """Recompute every leaf and every checkpoint, those in the published files included."""
-        held = await anyio.to_thread.run_sync(self._held)
-        return await self._store.read(lambda c: _verify(c, self._keys.audit_public, held))
-
-    def _held(self) -> dict[str, list[str]]:
-        return {str(path): _notes(path) for path in self._files if path.exists()}
+        held = await anyio.to_thread.run_sync(published.read, self._files)
+        return await self._store.read(lambda c: verify(c, self._keys.audit_public, held))
 
     async def tail(self, limit: int = 20) -> list[dict[str, Json]]:
         """The newest entries with their details, newest first."""
@@ -250,16 +178,29 @@ class Audit:
         return [_shown(row.data, row.subject, row.payload) for row in rows]
 
     async def refuse_if_rolled_back(self) -> None:
-        """Stop when a published checkpoint knows more entries than this database: an old copy was put back."""
-        held = await anyio.to_thread.run_sync(self._held)
-        sizes = [_size(text, self._keys.audit_public) for notes in held.values() for text in notes[-1:]]
-        head = await self.head()
-        if sizes and max(sizes) > head.size:
+        """Stop when a published checkpoint tells of entries that this database has not: an old copy was put back.
+
+        Every published checkpoint was kept here first. So the newest one must be here, to the letter: also a copy
+        that has grown since, with other entries, is found out.
+        """
+        last = await self._store.read(_last_note)
+        if last and _newest([last], self._keys.audit_public) is None:
             raise Fatal(
-                f"the audit log has {head.size} entries, but a published checkpoint covers {max(sizes)}: "
-                "this database is older than what was done with it. Restore the newest copy.",
-                code="rolled_back",
+                "the audit log was signed with another key than the one under SWARM_HOME/keys. "
+                "Put the old keys back.",
+                code="key_changed",
             )
+        held = await anyio.to_thread.run_sync(published.read, self._files)
+        newest = [trusted for texts in held.values() if (trusted := _newest(texts, self._keys.audit_public))]
+        for size, root in newest:
+            own = await self._store.read(partial(_own, size=size))
+            if own is None or read_note(own, self._keys.audit_public) != (size, root):
+                here = (await self.head()).size
+                raise Fatal(
+                    f"a published checkpoint covers {size} entries of the audit log that are not in this "
+                    f"database ({here} entries): it is older than what was done with it. Restore the newest copy.",
+                    code="rolled_back",
+                )
 
 
 def _shown(data: str, subject: str | None, payload: str | None) -> dict[str, Json]:
@@ -268,79 +209,41 @@ def _shown(data: str, subject: str | None, payload: str | None) -> dict[str, Jso
     return {**shown, "subject": subject or "(erased)", "payload": json.loads(payload) if payload else {}}
 
 
-def _notes(path: Path) -> list[str]:
-    """The checkpoints in a published file; a line cut off by a crash at the very end is left out."""
-    notes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+def _newest(texts: Sequence[str], public: bytes) -> tuple[int, bytes] | None:
+    """The largest checkpoint that we signed."""
+    for text in sorted(texts, key=_said_size, reverse=True):
         try:
-            notes.append(str(json.loads(line)["note"]))
-        except (ValueError, KeyError):
+            return read_note(text, public)
+        except ValueError:
             continue
-    return notes
+    return None
 
 
-def _size(text: str, public: bytes) -> int:
-    try:
-        return read_note(text, public)[0]
-    except ValueError:
-        return 0
+def _said_size(text: str) -> int:
+    size = text.split("\n", 2)[1:2]
+    return int(size[0]) if size and size[0].isascii() and size[0].isdecimal() else -1
+
+
+def _own(connection: sa.Connection, size: int) -> str | None:
+    query = sa.select(audit_checkpoint.c.note).where(audit_checkpoint.c.size == size)
+    return connection.execute(query).scalar()
+
+
+def _last_note(connection: sa.Connection) -> str | None:
+    query = sa.select(audit_checkpoint.c.note).order_by(audit_checkpoint.c.size.desc())
+    return connection.execute(query.limit(1)).scalar()
+
+
+def _edge(connection: sa.Connection) -> Edge:
+    row = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
+    return Edge(row.size, row.frontier) if row else Edge()
+
+
+def _size(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(audit_head.c.size)).scalar() or 0
 
 
 def _head(connection: sa.Connection) -> Head:
-    row = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
-    edge = Edge(row.size, row.frontier) if row else Edge()
+    edge = _edge(connection)
     last = connection.execute(sa.select(sa.func.max(audit_checkpoint.c.size))).scalar() or 0
     return Head(edge.size, edge.root.hex(), last, edge.size - last)
-
-
-def _leaves(connection: sa.Connection) -> Iterator[tuple[int, bytes, str]]:
-    query = sa.select(audit_leaf.c.seq, audit_leaf.c.hash, audit_leaf.c.data).order_by(audit_leaf.c.seq)
-    for row in connection.execution_options(yield_per=5_000).execute(query):
-        yield row.seq, row.hash, row.data
-
-
-def _verify(connection: sa.Connection, public: bytes, held: Mapping[str, list[str]]) -> Verdict:
-    problems: list[str] = []
-    claims = _claims(connection, public, held, problems)
-    edge = Edge()
-    for seq, stored, data in _leaves(connection):
-        if seq != edge.size or json.loads(data)["seq"] != seq:
-            problems.append(f"entry {edge.size} is missing or out of order")
-            break
-        if leaf_hash(data.encode()) != stored:
-            problems.append(f"entry {seq} was changed")
-        edge.append(stored)
-        for where, root in claims.pop(edge.size, []):
-            if root != edge.root:
-                problems.append(f"the checkpoint over {edge.size} entries in {where} doesn't match")
-    for size, places in sorted(claims.items()):
-        problems += [f"{where} covers {size} entries, but {edge.size} are here" for where, _ in places if size]
-    problems += _head_problems(connection, edge)
-    count = connection.execute(sa.select(sa.func.count()).select_from(audit_checkpoint)).scalar() or 0
-    return Verdict(edge.size, count, tuple(problems))
-
-
-def _claims(
-    connection: sa.Connection, public: bytes, held: Mapping[str, list[str]], problems: list[str]
-) -> dict[int, list[tuple[str, bytes]]]:
-    """By size: who says which root. A checkpoint that isn't ours is a problem of its own."""
-    own = connection.execute(sa.select(audit_checkpoint.c.note)).scalars().all()
-    claims: dict[int, list[tuple[str, bytes]]] = {}
-    for where, texts in {"the database": own, **held}.items():
-        for text in texts:
-            try:
-                size, root = read_note(text, public)
-            except ValueError as error:
-                problems.append(f"a checkpoint in {where} can't be trusted: {error}")
-                continue
-            claims.setdefault(size, []).append((where, root))
-    return claims
-
-
-def _head_problems(connection: sa.Connection, edge: Edge) -> list[str]:
-    head = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
-    if head is None:
-        return ["the stored head is gone"] if edge.size else []
-    if head.size != edge.size or Edge(head.size, head.frontier).root != edge.root:
-        return ["the stored head doesn't match the entries"]
-    return []

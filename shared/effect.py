@@ -1,24 +1,26 @@
 """What we intend outside, how it is identified, and how it ended.
 
-    proposed ─ refused              a check said no; nothing was called; may be proposed again
-             ─ simulated            safe mode: would have been sent
-             ─ claimed ─ applied    the vendor confirmed
-                       ─ failed     the vendor certainly did not do it
-                       ─ in_doubt ─ applied | failed     after a look at the vendor, or by a person
-    proposed again after `applied` ─ replayed             the first receipt, no second call
+proposed ─ refused              a check said no; nothing was called; may be proposed again
+         ─ simulated            safe mode: would have been sent
+         ─ claimed ─ applied    the vendor confirmed
+                   ─ failed     the vendor certainly did not do it
+                   ─ in_doubt ─ applied | failed     after a look at the vendor, or by a person
+proposed again after `applied` ─ replayed             the first receipt, no second call
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Literal
 
 from typing_extensions import TypeAliasType
 
+from shared.errors import Invalid
+
 # A named alias: pydantic follows a recursive type only by its name.
 Json = TypeAliasType(
-    "Json", "None | bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json]"
+    "Json", "bool | int | float | str | list[Json] | tuple[Json, ...] | Mapping[str, Json] | None"
 )
 Status = Literal["applied", "replayed", "simulated", "refused", "in_doubt", "failed"]
 
@@ -32,7 +34,7 @@ def canonical(value: object) -> bytes:
 
 
 def digest(*parts: object) -> str:
-    """SHA-256 over length-prefixed canonical parts, in hex; no two different lists of parts collide by joining."""
+    """SHA-256 over length-prefixed canonical parts, in hex: no two lists of parts collide by joining."""
     whole = hashlib.sha256()
     for part in parts:
         data = canonical(part)
@@ -52,7 +54,10 @@ class Effect:
 
     `intent` says why it should happen once: "campaign:42:lead:7:enrol". The key derives from it and from
     the target, so a crash, a redelivered webhook or a second process arrive at the same key.
-    `recipients` are the e-mail addresses that would be reached or written about; the gate checks each.
+    `recipients` are the e-mail addresses that would be reached or written about; the gate checks each, and
+    the target and the content's "email" as well, so that one who was forgotten here is checked all the same.
+    Key and fingerprint are those of the moment they were first asked for: a later change of the mapping
+    changes nothing.
     """
 
     vendor: str
@@ -67,18 +72,48 @@ class Effect:
     approval: str = ""  # id of the approval that covers it, where policy asks for one
     cost: int = 0  # credits it spends
     idempotency_key: str = ""  # given by the caller, instead of the derived intent
+    _key: str = field(default="", init=False, repr=False, compare=False)
+    _fingerprint: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def key(self) -> str:
-        """The operation's identity, 64 hex characters."""
-        return digest(
-            "effect/v1", self.vendor, self.action, self.target, self.idempotency_key or self.intent
-        )
+        """The operation's identity, 64 hex characters. Raises `Invalid` for text that isn't Unicode."""
+        if not self._key:
+            parts = ("effect/v1", self.vendor, self.action, self.target, self.idempotency_key or self.intent)
+            object.__setattr__(self, "_key", _checked(digest, *parts))
+        return self._key
 
     @property
     def fingerprint(self) -> str:
-        """The content's identity: same key with another fingerprint is an error."""
-        return fingerprint(self.content)
+        """The content's identity: same key, other fingerprint is an error. Raises `Invalid` if not JSON."""
+        if not self._fingerprint:
+            object.__setattr__(self, "_fingerprint", _checked(fingerprint, self.content))
+        return self._fingerprint
+
+    def check(self) -> None:
+        """Raises `Invalid` unless every part of it can be written down, so that nothing fails half-way."""
+        rest = (self.action, self.recipients, self.campaign, self.approval, self.intent, self.idempotency_key)
+        _checked(digest, self.key, self.fingerprint, *rest)
+
+    @property
+    def vendor_action(self) -> str:
+        """What is done where: "ghl.create_contact"."""
+        return f"{self.vendor}.{self.action}"
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Every address this effect reaches or writes about, whether or not `recipients` names it."""
+        named = self.content.get("email")
+        also = (self.target, named if isinstance(named, str) else "")
+        found = (address for address in also if "@" in address and "/" not in address)
+        return tuple(dict.fromkeys((*self.recipients, *found)))
+
+
+def _checked(make: Callable[..., str], *parts: object) -> str:
+    try:
+        return make(*parts)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid("an effect's content must be plain JSON", field="content", code="not_json") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +154,7 @@ REASONS: Mapping[str, str] = {
     "needs_approval": "No person has approved this.",
     "approval_expired": "The approval is older than it may be.",
     "approval_mismatch": "What would be sent is not what was approved.",
+    "conflict": "This was done or tried before with other content; use a new intent or idempotency key.",
     "budget": "The credit budget is spent.",
     "limit": "A sending cap is reached.",
     "in_flight": "The same effect is being carried out right now.",

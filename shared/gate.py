@@ -1,107 +1,134 @@
 """The one door: may this effect happen, and once. Nothing else mints the permit that a write needs.
 
-    switches → approval → suppression → limits → safe mode → claim      one transaction, fail closed
-    → permit → perform (network, outside the transaction) → settle + audit
+    switches → approval → suppression → safe mode → limits → claim      one transaction, fail closed (claim.py)
+    → permit → perform (network, outside the transaction) → settle + audit             (settlement.py)
 
-    known key      what the gate does
-    applied        replays the first receipt
-    claimed        by a living process: refuses, it is under way; by a dead one: in doubt
-    in_doubt       looks at the vendor: there → applied; certainly not there → may be tried again;
-                   can't be told, or nothing to look with → stays in doubt, for a person
-    failed, refused, simulated     decided anew
+What is in doubt is looked up at the vendor before it is decided again: there → applied; certainly not there →
+may be tried again; can't be told, or nothing to look with → stays in doubt, for a person.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Literal, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 import anyio
 import sqlalchemy as sa
 
 from shared import ledger
 from shared.approval import Approvals
-from shared.audit import Audit, Entry, append
+from shared.audit import Audit
+from shared.claim import Batch, Claims, Decision, refused, sentence
 from shared.clock import Clock, parse
-from shared.effect import REASONS, Effect, Outcome, Receipt
-from shared.errors import Conflict, InDoubt, Invalid, NotSent, Retryable, SwarmError
+from shared.effect import Effect, Outcome, Receipt
+from shared.errors import Conflict, InDoubt, Invalid, NotSent, SwarmError
 from shared.limits import Limits
 from shared.presence import Presence
-from shared.schema import lease
 from shared.settings import SafetyFile
+from shared.settlement import Ended, Landing, Settlement, outcome
 from shared.store import Store, Unavailable
 from shared.suppression import Suppression
-from shared.switches import Safety, Switches, standing
-from shared.telemetry import correlated, correlation, logger
+from shared.switches import Switches
+from shared.telemetry import correlated, logger
+
+__all__ = ["MAX_BATCH", "Ended", "Gate", "Lookup", "Perform", "PerformMany", "Permit"]
 
 log = logger("gate")
 MAX_BATCH = 1_000
-ORDER = list(REASONS)
-WAIT_FOR_LEASE = 0.02  # seconds between looks while all W calls are out
+WAIT_FOR_LEASE = 0.01  # seconds between looks while all W calls are out
+
+
+class Flight:
+    """What the permits of one submission share while it is out. Requests go one after the other."""
+
+    def __init__(self, gate: "Gate", batch: Batch) -> None:
+        self.gate = gate
+        self.until = batch.until
+        self.open = True
+        self.paced = True  # the place in the vendor's rate limit is reserved and unused
+        self.wire = anyio.Lock()
+        self.landed = 0  # writes that the vendor took
+        self.doubted = False  # one of them may have been taken
+        self.last_landed = False
+
+    def judged(self, error: SwarmError) -> SwarmError:
+        """What perform raised, as far as it can be true: nothing failed as a whole of which a part is done.
+
+        `Invalid` right after the only write is the server's word on what the vendor answered to it.
+        """
+        believed = self.last_landed and isinstance(error, Invalid) and self.landed == 1
+        if isinstance(error, InDoubt) or not (self.landed or self.doubted) or (believed and not self.doubted):
+            return error
+        return InDoubt(f"part of it may be done, and then: {error.message}", code="partly_done")
 
 
 class Permit:
-    """Leave to make one write. Only the gate makes one; `ApiClient.write` takes it and spends it."""
+    """Leave to make one write. Only the gate makes one; `ApiClient.write` takes it and spends it.
 
-    def __init__(self, gate: "Gate", effect: Effect, *, paced: bool) -> None:
-        self._gate = gate
+    It ends with the submission that it was made for: kept for later, it is worth nothing.
+    """
+
+    def __init__(self, flight: Flight, effect: Effect) -> None:
+        self._flight = flight
         self.effect = effect
-        self.paced = paced  # its place in the vendor's rate limit is reserved
         self._spent = False
 
-    def spend(self) -> None:
-        """Use it; a second use is a bug and raises."""
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[bool]:
+        """Use it for what is done inside; yields whether the vendor's rate limit was seen to already.
+
+        A second use, or one after the submission is over, is a bug and raises.
+        """
         if self._spent:
             raise RuntimeError("a permit allows one write")
         self._spent = True
+        flight = self._flight
+        async with flight.wire:
+            self._check_open()
+            paced, flight.paced, flight.last_landed = flight.paced, False, False
+            try:
+                yield paced
+            except SwarmError as error:
+                flight.doubted |= isinstance(error, InDoubt)
+                raise
+            except BaseException:
+                flight.doubted = True
+                raise
+            flight.landed += 1
+            flight.last_landed = True
+
+    def _check_open(self) -> None:
+        if not self._flight.open:
+            raise RuntimeError("the submission that this permit belongs to is over")
 
     async def again(self) -> "Permit":
         """For one more request of the same effect. Raises `InDoubt` when a stop came in between."""
-        if await self._gate.stopped(self.effect):
-            raise InDoubt("stopped half-way: part of it may be done", code="stopped")
-        return Permit(self._gate, self.effect, paced=False)
+        self._check_open()
+        if reason := await self._flight.gate.objection(self.effect):
+            raise InDoubt(f"stopped half-way, part of it may be done: {sentence(reason)}", code="stopped")
+        return Permit(self._flight, self.effect)
 
     async def still_allowed(self) -> None:
-        """Before trying once more what certainly had no effect. Raises `NotSent` when a stop came in between."""
-        if await self._gate.stopped(self.effect):
-            raise NotSent("stopped before it was sent", code="stopped")
+        """Before a later request, or trying once more. Raises `NotSent` when a stop came in between."""
+        if reason := await self._flight.gate.objection(self.effect):
+            raise NotSent(f"stopped before it was sent: {sentence(reason)}", code="stopped")
+
+    def check_time(self, now: float) -> None:
+        """Right before sending. Raises `NotSent` once the call should be over: the machine may have slept."""
+        self._check_open()
+        if now > self._flight.until:
+            raise NotSent("its time was over before it was sent", code="stopped")
 
 
 Perform = Callable[[Permit], Awaitable[Receipt]]
-Ended = Mapping[str, Receipt | SwarmError]
 PerformMany = Callable[[Mapping[str, Permit]], Awaitable[Ended]]
 
 
 class Lookup(Protocol):
-    """Asks the vendor: a receipt if it holds the effect, None if it certainly doesn't; raises if it can't tell."""
+    """Asks the vendor: a receipt if it holds the effect, None if it certainly doesn't; else raises."""
 
     async def __call__(self, effect: Effect, /) -> Receipt | None:
         """Look."""
         ...
-
-
-Verdict = Literal["go", "done", "look", "wait"]
-
-
-@dataclass(slots=True)
-class Decision:
-    """What a claim decided about one effect."""
-
-    verdict: Verdict
-    outcome: Outcome | None = None
-    row: ledger.Row | None = None
-    at: float = 0.0  # wait: until this moment; 0: for a lease
-
-
-@dataclass(slots=True)
-class _Batch:
-    """One submission under way."""
-
-    effects: Mapping[str, Effect]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    looked: set[str] = field(default_factory=set)
-    paced: bool = False
-    lease: str = ""
 
 
 class Gate:
@@ -122,14 +149,21 @@ class Gate:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._presence = presence
-        self._switches = switches
-        self._approvals = approvals
-        self._suppression = suppression
         self._limits = limits
         self._audit = audit
         self._rules = rules
-        self._calls = 0
+        self._claims = Claims(
+            clock=clock,
+            presence=presence,
+            switches=switches,
+            approvals=approvals,
+            suppression=suppression,
+            limits=limits,
+            rules=rules,
+        )
+        self._settlement = Settlement(clock, limits)
+        self._turn = anyio.Lock()  # one at a time of those that wait for a call to end
+        self._owed: list[Landing] = []  # over, but the database could not be told yet
 
     async def submit(self, effect: Effect, perform: Perform, lookup: Lookup | None = None) -> Outcome:
         """Let one effect happen at most once. Raises `Conflict` for a known key with other content."""
@@ -137,7 +171,10 @@ class Gate:
         async def perform_many(permits: Mapping[str, Permit]) -> Ended:
             return {effect.key: await perform(permits[effect.key])}
 
-        return (await self.submit_batch([effect], perform_many, lookup))[0]
+        ended = (await self.submit_batch([effect], perform_many, lookup))[0]
+        if ended.reason == "conflict" and ended.status == "refused":
+            raise Conflict(ended.message, field="idempotency_key", code="conflict")
+        return ended
 
     async def submit_batch(
         self, effects: Sequence[Effect], perform_many: PerformMany, lookup: Lookup | None = None
@@ -145,319 +182,185 @@ class Gate:
         """Let one request carry many effects: one transaction admits them, each has its own outcome.
 
         `perform_many` gets the permits of those admitted and answers a receipt or an error per key; a key it
-        leaves out is in doubt. At most 1,000 effects, no key twice.
+        leaves out is in doubt. At most 1,000 effects of one vendor, no key twice.
         """
-        batch = _Batch({effect.key: effect for effect in effects})
-        if len(batch.effects) != len(effects) or len(effects) > MAX_BATCH:
-            raise Invalid(f"a batch has up to {MAX_BATCH} effects, each with a key of its own", field="effects")
+        batch = _checked(effects)
+        if not batch.effects:
+            return []
         with correlated():
             try:
-                admitted = await self._admit(batch, lookup)
-                if admitted:
-                    await self._carry_out(batch, admitted, perform_many)
-                await self._audit.checkpoint_if_due()
+                if await self._admit(batch, lookup):
+                    await self._carry_out(batch, perform_many)
             except Unavailable:
                 log.exception("gate.log_unavailable")
-                for key in batch.effects.keys() - batch.outcomes.keys():
-                    batch.outcomes[key] = _refused(key, "log_unavailable")
+                left = batch.effects.keys() - batch.outcomes.keys()
+                batch.outcomes.update({key: refused(key, "log_unavailable") for key in left})
+            await self._audit.checkpoint_if_due(max(self._claims.logged, self._settlement.logged))
             return [batch.outcomes[effect.key] for effect in effects]
 
-    async def stopped(self, effect: Effect) -> bool:
-        """Whether a stop that covers this effect came since it was admitted."""
-        safety = await self._switches.now()
-        return not effect.stops and (
-            safety.killed or standing(safety, effect.vendor, effect.campaign) is not None
-        )
+    async def objection(self, effect: Effect) -> str:
+        """Why an effect that was admitted may not go on now, or "": a stop, a suppression, a lapsed approval."""
+        return await self._store.read(lambda c: self._claims.objection(c, effect))
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────
-    async def _admit(self, batch: _Batch, lookup: Lookup | None) -> list[Effect]:
-        """Claim until every effect is either admitted or has an outcome."""
-        while True:
-            decisions = await self._store.write(lambda c: self._claim(c, batch))
-            self._note(batch, decisions)
-            if doubtful := [d.row for d in decisions.values() if d.verdict == "look" and d.row]:
-                await self._look(batch, doubtful, lookup)
-                continue
-            waits = [d.at for d in decisions.values() if d.verdict == "wait"]
-            if not waits:
-                return [batch.effects[key] for key, d in decisions.items() if d.verdict == "go"]
-            if max(waits):
-                await self._limits.wait_until(max(waits))
-            else:
-                batch.paced = False  # the reserved moment would be past by the time there is room
-                await self._clock.sleep(WAIT_FOR_LEASE)
+    async def _admit(self, batch: Batch, lookup: Lookup | None) -> bool:
+        """Claim until every effect is either admitted or has an outcome. True if any is admitted."""
+        async with AsyncExitStack() as turn:
+            waiting = False
+            while True:
+                decisions = await self._claim(batch)
+                batch.outcomes.update({key: d.outcome for key, d in decisions.items() if d.outcome})
+                if doubtful := [d.row for d in decisions.values() if d.verdict == "look" and d.row]:
+                    await self._look(batch, doubtful, lookup)
+                    continue
+                waits = [d.at for d in decisions.values() if d.verdict == "wait"]
+                if not waits:
+                    return bool(batch.claimed)
+                if max(waits):
+                    await turn.aclose()
+                    waiting = False
+                    await self._limits.wait_until(max(waits))
+                elif waiting:
+                    await self._clock.sleep(WAIT_FOR_LEASE)
+                else:
+                    await turn.enter_async_context(self._turn)
+                    waiting = True
 
-    @staticmethod
-    def _note(batch: _Batch, decisions: Mapping[str, Decision]) -> None:
-        for key, decision in decisions.items():
-            if decision.outcome is not None:
-                batch.outcomes[key] = decision.outcome
-
-    def _claim(self, connection: sa.Connection, batch: _Batch) -> dict[str, Decision]:
-        """The one transaction: everything is read and, if it may go, written here."""
-        undecided = {key: e for key, e in batch.effects.items() if key not in batch.outcomes}
-        known = ledger.find_many(connection, list(undecided))
-        decisions = {key: self._recall(effect, known.get(key), batch) for key, effect in undecided.items()}
-        open_ones = [undecided[key] for key, d in decisions.items() if d.verdict == "go"]
-        safety = self._switches.state(connection)
-        entries: list[Entry] = []
-        admitted: list[Effect] = []
-        for effect, reason in self._reasons(connection, safety, open_ones):
-            if reason:
-                decisions[effect.key] = self._record(connection, effect, known, "refused", reason, entries)
-            elif safety.safe_mode:
-                decisions[effect.key] = self._record(connection, effect, known, "simulated", "safe_mode", entries)
-            else:
-                admitted.append(effect)
-        if any(d.verdict == "look" for d in decisions.values()):
-            admitted = self._hold_back(admitted, decisions)  # one look first, then all go together
-        if admitted:
-            self._let_in(connection, batch, admitted, known, decisions, entries)
-        append(connection, entries, self._clock.now())
+    async def _claim(self, batch: Batch) -> dict[str, Decision]:
+        """Decide in one transaction, which first writes what is still owed: nothing begins before that is told."""
+        owed = list(self._owed)
+        try:
+            decisions = await self._store.write(lambda c: self._decide(c, batch, owed))
+        except anyio.get_cancelled_exc_class():
+            # The transaction runs all the same; what it claims is let go in the next one.
+            await self._land(Landing(batch, {}, NotSent("cancelled before it was sent", code="cancelled")))
+            raise
+        except BaseException:
+            self._claims.under_way.difference_update(batch.claimed)
+            batch.claimed.clear()
+            raise
+        self._paid(owed)
         return decisions
 
-    @staticmethod
-    def _hold_back(admitted: list[Effect], decisions: dict[str, Decision]) -> list[Effect]:
-        for effect in admitted:
-            decisions.pop(effect.key)
-        return []
+    def _decide(
+        self, connection: sa.Connection, batch: Batch, owed: Sequence[Landing]
+    ) -> dict[str, Decision]:
+        for landing in owed:
+            self._settlement.land(connection, landing)
+        return self._claims.decide(connection, batch)
 
-    def _recall(self, effect: Effect, row: ledger.Row | None, batch: _Batch) -> Decision:
-        """What the ledger already knows of this key."""
-        if row is None or row.status in {"refused", "simulated"}:
-            return Decision("go", row=row)
-        if row.fingerprint != effect.fingerprint and row.status != "failed":
-            raise Conflict(
-                "this was done or tried before with other content; use a new intent or idempotency key",
-                field="idempotency_key",
-                code="conflict",
-            )
-        if row.status == "applied":
-            return Decision("done", row.outcome("replayed"), row)
-        if row.status == "claimed" and self._presence.alive(row.process):
-            return Decision("done", _refused(effect.key, "in_flight"), row)
-        if row.status in ledger.OPEN:
-            if effect.repeatable:
-                return Decision("go", row=row)
-            if row.key in batch.looked:
-                return Decision("done", row.outcome("in_doubt"), row)
-            return Decision("look", row=row)
-        return Decision("go", row=row)
-
-    def _reasons(
-        self, connection: sa.Connection, safety: Safety, effects: Sequence[Effect]
-    ) -> list[tuple[Effect, str]]:
-        """Each effect with the most serious reason against it, or ""."""
-        asked = [address for effect in effects if not effect.stops for address in effect.recipients]
-        suppressed = self._suppression.check(connection, asked)
-        found = []
-        for effect in effects:
-            against = {self._switched_off(safety, effect)}
-            if self._approvals.needed(effect):
-                against.add(self._approvals.check(connection, effect))
-            if not effect.stops:
-                against.update(suppressed.get(address, "") for address in effect.recipients)
-            found.append((effect, min(against - {""}, key=ORDER.index, default="")))
-        return found
-
-    @staticmethod
-    def _switched_off(safety: Safety, effect: Effect) -> str:
-        if safety.read_only:
-            return "read_only"
-        if effect.stops:
-            return ""
-        if safety.killed:
-            return "kill_switch"
-        pause = standing(safety, effect.vendor, effect.campaign)
-        return "" if pause is None else {"halt": "halted"}.get(pause.kind, "paused")
-
-    def _record(
-        self,
-        connection: sa.Connection,
-        effect: Effect,
-        known: Mapping[str, ledger.Row],
-        status: Literal["refused", "simulated"],
-        reason: str,
-        entries: list[Entry],
-    ) -> Decision:
-        """Write down a proposal that went no further."""
-        now = self._clock.now()
-        row = known.get(effect.key)
-        if row is None or row.status not in ledger.OPEN:
-            ledger.put(connection, effect, row, now, status=status, reason=reason, message=_sentence(reason))
-        entries.append(_entry(f"effect.{status}", effect, {"reason": reason}))
-        outcome = Outcome(
-            status, reason, _sentence(reason), key=effect.key, correlation_id=correlation()
-        )
-        return Decision("done", outcome, row)
-
-    def _let_in(
-        self,
-        connection: sa.Connection,
-        batch: _Batch,
-        admitted: Sequence[Effect],
-        known: Mapping[str, ledger.Row],
-        decisions: dict[str, Decision],
-        entries: list[Entry],
-    ) -> None:
-        """Budget, rate limit and lease, and then the claim itself."""
-        now = self._clock.now()
-        if (wait := self._room(connection, batch, admitted[0])) is not None:
-            decisions.update({effect.key: Decision("wait", at=wait) for effect in admitted})
-            return
-        for effect in admitted:
-            if reason := self._limits.spend(connection, effect):
-                decisions[effect.key] = self._record(connection, effect, known, "refused", reason, entries)
-                continue
-            if self._approvals.needed(effect):
-                self._approvals.use(connection, effect)
-            row = known.get(effect.key)
-            ledger.put(connection, effect, row, now, status="claimed", process=self._presence.id)
-            entries.append(_entry("effect.claimed", effect, {}))
-            decisions[effect.key] = Decision("go", row=row)
-        if any(d.verdict == "go" for d in decisions.values()):
-            self._take_lease(connection, batch, admitted[0])
-
-    def _room(self, connection: sa.Connection, batch: _Batch, effect: Effect) -> float | None:
-        """None if the call may go now; else until when to wait, 0 for a lease."""
-        now = self._clock.now().timestamp()
-        if not effect.stops:
-            out = sa.select(sa.func.count()).select_from(lease).where(lease.c.until > now)
-            if (connection.execute(out).scalar() or 0) >= self._rules.concurrent_calls:
-                return 0.0
-        if not batch.paced:
-            at = self._limits.reserve(connection, effect.vendor)
-            batch.paced = True
-            if at > now + 0.005:
-                return at
-        return None
-
-    def _take_lease(self, connection: sa.Connection, batch: _Batch, effect: Effect) -> None:
-        self._calls += 1
-        batch.lease = f"{self._presence.id}/{self._calls}"
-        until = (self._clock.now() + timedelta(seconds=self._rules.call_deadline_seconds)).timestamp()
-        values = {"process": self._presence.id, "what": f"{effect.vendor}.{effect.action}", "until": until}
-        connection.execute(sa.insert(lease).values(id=batch.lease, **values))
+    def _paid(self, landings: Sequence[Landing]) -> None:
+        """These are written."""
+        for landing in landings:
+            self._claims.under_way.difference_update(landing.batch.claimed)
+            if landing in self._owed:
+                self._owed.remove(landing)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
-    async def _look(self, batch: _Batch, rows: Sequence[ledger.Row], lookup: Lookup | None) -> None:
+    async def _look(self, batch: Batch, rows: Sequence[ledger.Row], lookup: Lookup | None) -> None:
         """Settle by evidence what is in doubt; what can't be told stays in doubt."""
         batch.looked.update(row.key for row in rows)
         if lookup is None:
-            await self._store.write(lambda c: self._doubt(c, rows))
+            await self._store.write(lambda c: self._settlement.doubt(c, rows))
             return
+        failed: list[Unavailable] = []
         async with anyio.create_task_group() as tasks:
             for row in rows:
-                tasks.start_soon(self.look, row, lookup)
+                tasks.start_soon(self._look_at, row, lookup, failed)
+        if failed:
+            raise failed[0]
 
     async def look(self, row: ledger.Row, lookup: Lookup) -> Outcome:
         """Ask the vendor about one doubtful effect, and settle it if the answer is evidence."""
+        if row.status == "claimed" and self._claims.busy(row):
+            return refused(row.key, "in_flight")
         try:
             receipt = await lookup(row.effect)
             if receipt is None and (ahead := self._unsettled_for(row)) > 0:
                 await self._clock.sleep(ahead)  # the old request may still be on its way
                 receipt = await lookup(row.effect)
-        except SwarmError as error:
-            await self._store.write(lambda c: self._doubt(c, [row]))
-            log.warning("gate.cant_tell", key=row.key[:12], vendor=row.effect.vendor, code=error.code)
+        except Exception as error:
+            # Whatever went wrong, a bug included: nothing was learnt, so it stays in doubt.
+            kind = error.code if isinstance(error, SwarmError) else type(error).__name__
+            log.exception("gate.cant_tell", key=row.key[:12], vendor=row.effect.vendor, code=kind)
+            await self._store.write(lambda c: self._settlement.doubt(c, [row]))
             return row.outcome("in_doubt")
-        ended: Receipt | SwarmError = receipt or NotSent("the vendor does not have it", code="not_there")
-        return (await self._store.write(lambda c: self._settle(c, {row.key: row.effect}, {row.key: ended})))[
-            row.key
-        ]
+        found = outcome(row.key, receipt or NotSent("the vendor does not have it", code="not_there"))
+        return await self._store.write(lambda c: self._found(c, row, found))
+
+    async def _look_at(self, row: ledger.Row, lookup: Lookup, failed: list[Unavailable]) -> None:
+        """One of many looks: what fails in one must not cancel the others."""
+        try:
+            await self.look(row, lookup)
+        except Unavailable as error:
+            failed.append(error)
+
+    def _found(self, connection: sa.Connection, row: ledger.Row, found: Outcome) -> Outcome:
+        """Settle what was in doubt by what the vendor shows; if somebody was faster, their word stands."""
+        if self._settlement.write(
+            connection, {row.key: row.effect}, {row.key: row.attempts}, {row.key: found}
+        ):
+            return found
+        now = ledger.find(connection, row.key)
+        return now.outcome() if now else found
 
     def _unsettled_for(self, row: ledger.Row) -> float:
-        """Seconds until a vendor that doesn't show the effect may be believed."""
-        tried = parse(row.claimed_at) if row.claimed_at else self._clock.now()
-        waited = (self._clock.now() - tried).total_seconds()
-        return self._rules.settle_seconds - waited
+        """Seconds until a vendor that doesn't show the effect may be believed.
 
-    def _doubt(self, connection: sa.Connection, rows: Sequence[ledger.Row]) -> None:
+        Counted from the last moment at which it may have been sent: for an answer that was lost, when it was
+        given up; for a process that is gone, the end of the time it had.
+        """
         now = self._clock.now()
-        for row in rows:
-            if row.status == "claimed":
-                ledger.settle(connection, row.key, now, status="in_doubt", reason="process_gone")
-                append(connection, [_entry("effect.in_doubt", row.effect, {"reason": "process_gone"})], now)
+        given_up = parse(row.settled_at) if row.status == "in_doubt" and row.settled_at else now
+        waited = (now - given_up).total_seconds()
+        if row.claimed_at:
+            had = (now - parse(row.claimed_at)).total_seconds() - self._rules.call_deadline_seconds
+            waited = max(waited, had)
+        return min(self._rules.settle_seconds, self._rules.settle_seconds - waited)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────────
-    async def _carry_out(self, batch: _Batch, admitted: Sequence[Effect], perform_many: PerformMany) -> None:
+    async def _carry_out(self, batch: Batch, perform_many: PerformMany) -> None:
         """Perform within the deadline, then settle; a settlement is never cut short."""
-        permits = {effect.key: Permit(self, effect, paced=True) for effect in admitted}
+        flight = Flight(self, batch)
+        permits = {key: Permit(flight, batch.effects[key]) for key in batch.claimed}
         ended: Ended = {}
         try:
             with anyio.fail_after(self._rules.call_deadline_seconds):
                 ended = await perform_many(permits)
         except TimeoutError:
-            late = InDoubt("no answer within the deadline", code="deadline")
-            ended = dict.fromkeys(permits, late)
+            ended = dict.fromkeys(permits, InDoubt("no answer within the deadline", code="deadline"))
         except SwarmError as error:
-            ended = dict.fromkeys(permits, error)
+            ended = dict.fromkeys(permits, flight.judged(error))
         except Exception:
             # A bug of ours after the request may have left: what happened outside is unknown.
             log.exception("gate.perform_failed")
         finally:
-            with anyio.CancelScope(shield=True):
-                effects = {effect.key: effect for effect in admitted}
-                outcomes = await self._store.write(lambda c: self._finish(c, effects, ended, batch.lease))
-                batch.outcomes.update(outcomes)
+            flight.open = False
+            told = ended if isinstance(ended, Mapping) else {}
+            batch.outcomes.update(await self._land(Landing(batch, told)))
 
-    def _finish(
-        self, connection: sa.Connection, effects: Mapping[str, Effect], ended: Ended, lease_id: str
-    ) -> dict[str, Outcome]:
-        connection.execute(sa.delete(lease).where(lease.c.id == lease_id))
-        return self._settle(connection, effects, ended)
-
-    def _settle(
-        self, connection: sa.Connection, effects: Mapping[str, Effect], ended: Ended
-    ) -> dict[str, Outcome]:
-        """Write how each ended, and tell the log, in one transaction."""
-        now = self._clock.now()
-        unknown = InDoubt("the answer did not tell", code="unknown")
-        outcomes: dict[str, Outcome] = {}
-        entries: list[Entry] = []
-        for key, effect in effects.items():
-            outcome = _outcome(key, ended.get(key, unknown))
-            receipt = Receipt(outcome.reference, outcome.detail) if outcome.done else None
-            values = {"status": outcome.status, "reason": outcome.reason, "message": outcome.message}
-            if ledger.settle(connection, key, now, receipt=receipt, **values):
-                if outcome.status == "failed":
-                    self._limits.give_back(connection, effect)
-                payload = {"reason": outcome.reason, "reference": outcome.reference}
-                entries.append(_entry(f"effect.{outcome.status}", effect, payload))
-            outcomes[key] = outcome
-        append(connection, entries, now)
+    async def _land(self, landing: Landing) -> dict[str, Outcome]:
+        """Write how a submission ended. While the database can't be written, it is in doubt and owed."""
+        with anyio.CancelScope(shield=True):
+            try:
+                outcomes = await self._store.write(lambda c: self._settlement.land(c, landing))
+            except Unavailable:
+                log.exception("gate.settlement_owed", effects=len(landing.batch.claimed))
+                self._owed.append(landing)
+                untold = InDoubt(
+                    "it was carried out, and could not be written down yet", code="log_unavailable"
+                )
+                return {key: outcome(key, untold) for key in landing.batch.claimed}
+        self._paid([landing])
         return outcomes
 
 
-def _outcome(key: str, ended: Receipt | SwarmError) -> Outcome:
-    cid = correlation()
-    if isinstance(ended, Receipt):
-        return Outcome("applied", "", "", ended.reference, ended.detail, key, cid)
-    if isinstance(ended, InDoubt):
-        return Outcome("in_doubt", ended.code or "in_doubt", ended.message, key=key, correlation_id=cid)
-    code = ended.code or ("retry_later" if isinstance(ended, Retryable) else ended.kind)
-    return Outcome("failed", code, ended.message, key=key, correlation_id=cid)
-
-
-def _refused(key: str, reason: str) -> Outcome:
-    return Outcome("refused", reason, _sentence(reason), key=key, correlation_id=correlation())
-
-
-def _sentence(reason: str) -> str:
-    return REASONS.get(reason, "Safe mode: nothing was sent." if reason == "safe_mode" else reason)
-
-
-def _entry(kind: str, effect: Effect, payload: Mapping[str, str]) -> Entry:
-    return Entry(
-        kind,
-        effect.target,
-        {
-            "key": effect.key,
-            "vendor": effect.vendor,
-            "action": effect.action,
-            "fingerprint": effect.fingerprint,
-            "campaign": effect.campaign,
-            "approval": effect.approval,
-            **payload,
-        },
-    )
+def _checked(effects: Sequence[Effect]) -> Batch:
+    for effect in effects:
+        effect.check()
+    batch = Batch({effect.key: effect for effect in effects})
+    vendors = {effect.vendor for effect in effects}
+    if len(batch.effects) != len(effects) or len(effects) > MAX_BATCH or len(vendors) > 1:
+        message = f"a batch has up to {MAX_BATCH} effects of one vendor, each with a key of its own"
+        raise Invalid(message, field="effects")
+    return batch

@@ -1,12 +1,13 @@
 """The only way out: requests to vendors, with time-outs, caps, pacing, retries and errors of our own kinds.
 
     read   retried by policy
-    write  needs a permit, which only the gate mints; retried only if it certainly had no effect or may be repeated
+    write  needs a permit, which only the gate mints; retried only if it had no effect for sure, or may be repeated
 
 `classify` maps an answer to an error by one table; a vendor adds rows in front of it, not a second function.
 """
 
 import json as jsonlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,15 @@ from shared.telemetry import correlation, logger
 
 log = logger("http")
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*")
+DOTS = re.compile(r"(?:^|/)(?:\.|%2[eE]){1,2}(?:/|$)|//|%2[fF]|%5[cC]|%00")
+WORD = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)*")
 Params = Mapping[str, str | int | float | bool | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """An answer of `status` (0: any) whose body contains `contains` (case ignored; "": any) raises `raises`."""
+    """An answer of `status` (0: any) whose body contains `contains` (case ignored) raises `raises`."""
 
     status: int
     contains: str
@@ -99,16 +103,18 @@ class ApiClient:
         self._limits = limits
         self._clock = clock
         self._rules = rules
-        self._headers = headers or (lambda: {})
+        self._headers = headers or dict
 
     async def read(
         self, method: str, path: str, *, params: Params | None = None, json: Any = None, bucket: str = ""
     ) -> Answer:
         """A request that changes nothing. Raises `Invalid`, `Fatal` or, after its retries, `Retryable`."""
 
+        request = self._request(method, path, params, json)
+
         async def once() -> Answer:
             await self._limits.pace(self.vendor.name, bucket)
-            return await self._send(method, path, params, json, writing=False)
+            return await self._send(request, writing=False)
 
         return await self._trying(once, bucket, writing=False, repeatable=True)
 
@@ -123,20 +129,39 @@ class ApiClient:
         bucket: str = "",
     ) -> Answer:
         """A request that changes something: once for a permit. Raises `InDoubt` where the answer doesn't tell."""
-        permit.spend()
-        first = permit.paced and not bucket
+        request = self._request(method, path, params, json)
+        doubted = False
+        async with permit.sending() as paced:
+            ready = paced and not bucket  # a bucket of its own has to be waited for here
 
-        async def once() -> Answer:
-            nonlocal first
-            if not first:
-                await self._limits.pace(self.vendor.name, bucket)
-                await permit.still_allowed()
-            first = False
-            return await self._send(method, path, params, json, writing=True)
+            async def once() -> Answer:
+                nonlocal ready, doubted
+                if not ready:
+                    await self._limits.pace(self.vendor.name, bucket, longest=self._longest_wait)
+                    await permit.still_allowed()
+                ready = False
+                permit.check_time(self._clock.now().timestamp())
+                try:
+                    return await self._send(request, writing=True)
+                except InDoubt:
+                    doubted = True
+                    raise
 
-        return await self._trying(once, bucket, writing=True, repeatable=permit.effect.repeatable)
+            try:
+                return await self._trying(once, bucket, writing=True, repeatable=permit.effect.repeatable)
+            except SwarmError as error:
+                if doubted and not isinstance(error, InDoubt):
+                    raise _lost(writing=True) from error  # an earlier try may have been taken
+                raise
 
-    async def _trying(self, once: Callable[[], Any], bucket: str, *, writing: bool, repeatable: bool) -> Answer:
+    @property
+    def _longest_wait(self) -> float:
+        """Seconds a write may wait for its turn: the rest of its deadline is for the call."""
+        return self.vendor.file.timeout.total / 2
+
+    async def _trying(
+        self, once: Callable[[], Any], bucket: str, *, writing: bool, repeatable: bool
+    ) -> Answer:
         """Run `once` by the retry policy; a 429 holds back every process."""
 
         def repeat(error: BaseException) -> bool:
@@ -158,26 +183,34 @@ class ApiClient:
                     raise
         raise AssertionError("tenacity ends by returning or raising")
 
-    async def _send(self, method: str, path: str, params: Params | None, json: Any, *, writing: bool) -> Answer:
+    async def _send(self, request: httpx.Request, *, writing: bool) -> Answer:
         """One request, one answer, within the deadline and the size cap."""
         started = self._clock.monotonic()
         status = 0
         try:
             with anyio.fail_after(self.vendor.file.timeout.total):
-                request = self._request(method, path, params, json)
                 response = await self._http.send(request, stream=True)
                 status = response.status_code
                 body = await self._body(response)
         except NEVER_SENT as error:
             raise NotSent("the vendor can't be reached", code="unreachable") from error
-        except (httpx.TransportError, TimeoutError) as error:
-            raise _lost(writing) from error
+        except (httpx.RequestError, TimeoutError) as error:
+            raise _lost(writing=writing) from error
         finally:
             took = round((self._clock.monotonic() - started) * 1000)
-            log.info("http.call", vendor=self.vendor.name, method=method, path=_shape(path), status=status, ms=took)
+            told = {"method": request.method, "path": _shape(request.url.path), "status": status, "ms": took}
+            log.info("http.call", vendor=self.vendor.name, **told)
         return self._read(response, body, writing=writing)
 
     def _request(self, method: str, path: str, params: Params | None, json: Any) -> httpx.Request:
+        """The request, built before anything is sent. Raises `Invalid` for what can't be one.
+
+        An id from outside that ended up in the path must not turn it into another one, or another host's.
+        """
+        if not PATH.fullmatch(path) or DOTS.search(path):
+            raise Invalid(
+                "an identifier has characters that no address may have", field="id", code="bad_path"
+            )
         file = self.vendor.file
         headers = {
             "Accept": "application/json",
@@ -189,7 +222,11 @@ class ApiClient:
         }
         timeout = httpx.Timeout(file.timeout.read, connect=file.timeout.connect)
         url = f"{self.vendor.base_url}{path}"
-        return self._http.build_request(method, url, params=params, json=json, headers=headers, timeout=timeout)
+        sent = {"params": params, "json": json, "headers": headers, "timeout": timeout}
+        try:
+            return self._http.build_request(method, url, **sent)
+        except (httpx.InvalidURL, ValueError, TypeError, RecursionError) as error:
+            raise Invalid("the request can't be written as JSON or as an address", code="not_json") from error
 
     async def _body(self, response: httpx.Response) -> bytes:
         """The answer's body up to the cap; more than that is an answer we don't read."""
@@ -207,19 +244,19 @@ class ApiClient:
     def _read(self, response: httpx.Response, body: bytes, *, writing: bool) -> Answer:
         try:
             data = jsonlib.loads(body) if body.strip() else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         if response.is_success and data is not None:
             return Answer(response.status_code, data, response.headers)
         if response.is_success:
-            raise _lost(writing)
+            raise _lost(writing=writing)
         text = body.decode("utf-8", "replace")
         kind, code, message = classify(response.status_code, text, self._rules, writing=writing)
         wait = retry_after(response.headers.get("retry-after"), self._clock.now())
         raise kind(message, code=code, retry_after=wait, status=response.status_code, body=data)
 
 
-def _lost(writing: bool) -> SwarmError:
+def _lost(*, writing: bool) -> SwarmError:
     """No answer, or one that can't be read, to a request that was sent."""
     if writing:
         return InDoubt("the answer was lost; whether it was done is unknown", code="answer_lost")
@@ -230,7 +267,5 @@ def _shape(path: str) -> str:
     """A path for the log, ids left out: `/contacts/{id}/tags`."""
     known = {"v2", "v0", "v3", "api", "public"}
     return "/".join(
-        part if part in known or (part.isascii() and part.replace("-", "").replace("_", "").isalpha()) else "{id}"
-        for part in path.split("/")
-        if part
+        part if part in known or WORD.fullmatch(part) else "{id}" for part in path.split("/") if part
     )

@@ -48,9 +48,7 @@ class Kernel:
         headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> ApiClient:
         """HTTP to that vendor account; `rules` come before the general table."""
-        return ApiClient(
-            self.settings.vendor(vendor), self.http, self.limits, self.clock, rules, headers
-        )
+        return ApiClient(self.settings.vendor(vendor), self.http, self.limits, self.clock, rules, headers)
 
 
 @asynccontextmanager
@@ -69,13 +67,16 @@ async def open_kernel(
     keys = load_keys(settings.home)
     async with open_store(settings.database_url) as store:
         files = _published(settings)
-        audit = Audit(store, clock, keys, files, settings.safety.checkpoints.every_leaves)
+        due = settings.safety.checkpoints
+        audit = Audit(store, clock, keys, files, due.every_leaves, due.every_seconds)
         await audit.refuse_if_rolled_back()
+        suppression = Suppression(store, clock, keys.pepper, settings.safety.free_mail)
+        await suppression.refuse_if_key_changed()
         async with (
-            open_presence(store, clock, settings.home, role) as presence,
+            open_presence(store, clock, role) as presence,
             httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as http,
         ):
-            yield _assemble(settings, clock, keys, store, audit, presence, http)
+            yield _assemble(settings, clock, keys, store, audit, suppression, presence, http)
 
 
 def _published(settings: Settings) -> list[Path]:
@@ -90,10 +91,10 @@ def _assemble(
     keys: Keys,
     store: Store,
     audit: Audit,
+    suppression: Suppression,
     presence: Presence,
     http: httpx.AsyncClient,
 ) -> Kernel:
-    suppression = Suppression(store, clock, keys.pepper, settings.safety.free_mail)
     switches = Switches(store, clock, settings)
     approvals = Approvals(store, clock, settings.safety.approvals)
     limits = Limits(store, clock, settings)

@@ -1,7 +1,7 @@
 """Keys of this installation: made on first use under SWARM_HOME/keys, readable by their owner only.
 
-    pepper       keys the suppression hashes and the masks in the log; without it the list matches nobody
-    audit        Ed25519, signs checkpoints of the audit log
+pepper       keys the suppression hashes and the masks in the log; without it the list matches nobody
+audit        Ed25519, signs checkpoints of the audit log
 """
 
 import os
@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.errors import ConfigError
+
+
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def load_keys(home: Path) -> Keys:
     """Read the keys, making what is missing; `ConfigError` if others may read them."""
     folder = home / "keys"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pepper = _secret(folder / "pepper", secrets.token_bytes(32))
+    pepper = _secret(folder / "pepper", secrets.token_bytes(KEY_BYTES))
     fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     audit = Ed25519PrivateKey.from_private_bytes(_secret(folder / "audit", fresh))
     public = folder / "audit.pub"
@@ -58,8 +61,11 @@ def _secret(path: Path, fresh: bytes) -> bytes:
         _place(partial, path)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise ConfigError(f"{path}: others may read this key; run chmod 600 on it")
-    value = bytes.fromhex(path.read_text(encoding="utf-8").strip())
-    if len(value) != 32:
+    try:
+        value = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        value = b""
+    if len(value) != KEY_BYTES:
         raise ConfigError(f"{path}: expected 64 hexadecimal characters")
     return value
 

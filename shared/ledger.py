@@ -8,19 +8,21 @@ A row found `claimed` by a process that is gone is in doubt: nobody knows whethe
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 import sqlalchemy as sa
 
 from shared.clock import iso
-from shared.effect import Effect, Json, Outcome, Receipt, canonical
+from shared.effect import Effect, Json, Outcome, canonical
 from shared.schema import effect as table
 from shared.store import Store
 from shared.telemetry import correlation
 
 OPEN = ("claimed", "in_doubt")
+CHUNK = 500  # keys in one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def find(connection: sa.Connection, key: str) -> Row | None:
 def find_many(connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
     """Rows by key, for those that exist."""
     rows: dict[str, Row] = {}
-    for start in range(0, len(keys), 900):
-        query = sa.select(table).where(table.c.key.in_(keys[start : start + 900]))
+    for start in range(0, len(keys), CHUNK):
+        query = sa.select(table).where(table.c.key.in_(keys[start : start + CHUNK]))
         rows.update({row.key: _row(row) for row in connection.execute(query)})
     return rows
 
@@ -93,74 +95,111 @@ def _row(row: sa.Row[tuple[object, ...]]) -> Row:
     return Row(effect=effect, detail=json.loads(values["detail"]), **rest)
 
 
-def put(
-    connection: sa.Connection,
-    effect: Effect,
-    known: Row | None,
-    now: datetime,
-    *,
-    status: str,
-    reason: str = "",
-    message: str = "",
-    process: str = "",
-) -> None:
-    """Write the row of a proposal: refused, simulated or claimed."""
-    claimed = status == "claimed"
-    values = {
-        "status": status,
-        "reason": reason,
-        "message": message,
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is to be written of one effect before anything is called."""
+
+    effect: Effect
+    known: Row | None
+    status: Literal["refused", "simulated", "claimed"]
+    reason: str = ""
+    message: str = ""
+    process: str = ""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was claimed, this time included."""
+        return (self.known.attempts if self.known else 0) + int(self.status == "claimed")
+
+
+def put(connection: sa.Connection, proposals: Sequence[Proposal], now: datetime) -> None:
+    """Write the rows of proposals: refused, simulated or claimed."""
+    fresh = [_first(one, now) for one in proposals if one.known is None]
+    again = [_values(one, now) | {"of": one.effect.key} for one in proposals if one.known is not None]
+    if fresh:
+        connection.execute(sa.insert(table), fresh)
+    if again:
+        columns: dict[str, object] = {name: sa.bindparam(name) for name in again[0] if name != "of"}
+        changed = sa.update(table).where(table.c.key == sa.bindparam("of")).values(columns)
+        connection.execute(changed, again)
+
+
+def _first(one: Proposal, now: datetime) -> dict[str, object]:
+    effect = one.effect
+    fixed = {"key": effect.key, "vendor": effect.vendor, "action": effect.action, "target": effect.target}
+    intent = effect.idempotency_key or effect.intent
+    return {**fixed, "intent": intent, "first_at": iso(now), **_values(one, now)}
+
+
+def _values(one: Proposal, now: datetime) -> dict[str, object]:
+    """What each proposal of a key writes anew."""
+    effect, claimed = one.effect, one.status == "claimed"
+    return {
+        "status": one.status,
+        "reason": one.reason,
+        "message": one.message,
+        "reference": "",
+        "detail": "{}",
         "fingerprint": effect.fingerprint,
         "content": canonical(effect.content).decode(),
         "recipients": canonical(list(effect.recipients)).decode(),
+        "campaign": effect.campaign,
         "approval": effect.approval,
-        "process": process,
+        "repeatable": int(effect.repeatable),
+        "stops": int(effect.stops),
+        "cost": effect.cost,
+        "process": one.process,
         "correlation_id": correlation(),
         "settled_at": "" if claimed else iso(now),
         "claimed_at": iso(now) if claimed else "",
-        "attempts": (known.attempts if known else 0) + int(claimed),
+        "attempts": one.attempts,
     }
-    if known is not None:
-        connection.execute(sa.update(table).where(table.c.key == effect.key).values(**values))
-        return
-    connection.execute(
-        sa.insert(table).values(
-            key=effect.key,
-            vendor=effect.vendor,
-            action=effect.action,
-            target=effect.target,
-            intent=effect.idempotency_key or effect.intent,
-            campaign=effect.campaign,
-            repeatable=int(effect.repeatable),
-            stops=int(effect.stops),
-            cost=effect.cost,
-            first_at=iso(now),
-            **values,
-        )
-    )
 
 
-def settle(
-    connection: sa.Connection,
-    key: str,
-    now: datetime,
-    *,
-    status: str,
-    reason: str = "",
-    message: str = "",
-    receipt: Receipt | None = None,
-) -> bool:
-    """Write how a claimed or doubtful effect ended. False if it was settled already: the first word stands."""
-    values = {
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "reference": receipt.reference if receipt else "",
-        "detail": canonical(dict(receipt.detail) if receipt else {}).decode(),
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one attempt at an effect ended."""
+
+    key: str
+    attempt: int
+    status: Literal["applied", "failed", "in_doubt"]
+    reason: str = ""
+    message: str = ""
+    reference: str = ""
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+def settle(connection: sa.Connection, endings: Sequence[Ending], now: datetime) -> dict[str, str]:
+    """Write how claimed or doubtful effects ended; returns when each was claimed, for those that were open.
+
+    The first word stands, and only about its own attempt: an answer that comes after the same key was claimed
+    again says nothing about the new claim.
+    """
+    wanted = {ending.key: ending for ending in endings}
+    open_ones: dict[str, str] = {}
+    for start in range(0, len(endings), CHUNK):
+        keys = [ending.key for ending in endings[start : start + CHUNK]]
+        query = sa.select(table.c.key, table.c.attempts, table.c.claimed_at)
+        for row in connection.execute(query.where(table.c.key.in_(keys), table.c.status.in_(OPEN))):
+            if row.attempts == wanted[row.key].attempt:
+                open_ones[row.key] = row.claimed_at
+    rows = [_ended(wanted[key], now) for key in open_ones]
+    if rows:
+        columns: dict[str, object] = {name: sa.bindparam(name) for name in rows[0] if name != "of"}
+        connection.execute(sa.update(table).where(table.c.key == sa.bindparam("of")).values(columns), rows)
+    return open_ones
+
+
+def _ended(ending: Ending, now: datetime) -> dict[str, object]:
+    return {
+        "of": ending.key,
+        "status": ending.status,
+        "reason": ending.reason,
+        "message": ending.message,
+        "reference": ending.reference,
+        "detail": canonical(dict(ending.detail)).decode(),
         "settled_at": iso(now),
     }
-    where = (table.c.key == key, table.c.status.in_(OPEN))
-    return connection.execute(sa.update(table).where(*where).values(**values)).rowcount > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +217,11 @@ class Ledger:
     ) -> list[Row]:
         """Newest first."""
         query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-        for column, value in ((table.c.status, status), (table.c.vendor, vendor), (table.c.campaign, campaign)):
+        for column, value in (
+            (table.c.status, status),
+            (table.c.vendor, vendor),
+            (table.c.campaign, campaign),
+        ):
             if value:
                 query = query.where(column == value)
         return await self.store.read(lambda c: [_row(row) for row in c.execute(query)])

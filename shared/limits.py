@@ -1,19 +1,28 @@
 """How much and how fast: rate limits shared by all processes, and daily budgets that really stop.
 
-A rate limit is a ring of the last N times in the database. One transaction reserves the next free time; the
-caller sleeps until then. No window of the vendor's length ever holds more than N calls, whoever makes them;
-`margin` covers how late a request may arrive. A 429 blocks the bucket for every process.
+A rate limit is the last N moments in the database. One transaction reserves the next free one; the caller
+sleeps until then. No window of the vendor's length ever holds more than N calls, whoever makes them; `margin`
+covers how late a request may arrive. A 429 blocks the bucket for every process, also for those who wait already.
+
+A moment further ahead than `LONGEST_WAIT` is never reserved. So one that is found there was written before
+the clock went back, and is forgotten instead of waited for.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from shared.clock import Clock
 from shared.effect import Effect
+from shared.errors import NotSent
 from shared.schema import rate, rate_slot, spend
 from shared.settings import Caps, Limit, Settings
 from shared.store import Store
+
+LONGEST_WAIT = 600.0  # seconds
+LONGEST_BLOCK = 3_600.0  # seconds, whatever a vendor's Retry-After says
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,18 @@ class BudgetState:
     limit: int
     spent: int
     day: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A limit with its row: how many moments were reserved, the last one, and until when none is."""
+
+    key: str
+    limit: Limit
+    known: bool = False
+    seq: int = 0
+    last: float = 0.0
+    blocked_until: float = 0.0
 
 
 class Limits:
@@ -37,113 +58,179 @@ class Limits:
             name: vendor.file.limits for name, vendor in settings.vendors.items()
         }
 
-    def buckets(self, vendor: str, extra: str = "") -> list[Limit]:
+    # ── how fast ─────────────────────────────────────────────────────────────────────────────────────────
+    def reserve(
+        self, connection: sa.Connection, vendor: str, extra: str = "", *, longest: float = LONGEST_WAIT
+    ) -> float:
+        """In the caller's transaction: the next free moment, in seconds since 1970.
+
+        It is ours only if it is within `longest` seconds; one further away is told and left to others.
+        """
+        now = self._now()
+        buckets = [self._bucket(connection, *one, now) for one in self._covering(vendor, extra)]
+        at = max([now, *(self._free(connection, bucket) for bucket in buckets)])
+        if at <= now + longest:
+            for bucket in buckets:
+                _take(connection, bucket, at)
+        return at
+
+    def _covering(self, vendor: str, extra: str) -> list[tuple[str, Limit]]:
         """The limits a call falls under: the general ones, and the one it names."""
         return [
-            limit
+            (f"{vendor}:{limit.name}", limit)
             for limit in self._limits.get(vendor, ())
             if limit.name == extra or not limit.only_when_named
         ]
 
-    def reserve(self, connection: sa.Connection, vendor: str, extra: str = "") -> float:
-        """In the caller's transaction: take the next free moment, in seconds since 1970."""
-        now = self._clock.now().timestamp()
-        buckets = [(f"{vendor}:{limit.name}", limit) for limit in self.buckets(vendor, extra)]
-        at = max([now, *(self._free(connection, key, limit) for key, limit in buckets)])
-        for key, limit in buckets:
-            self._take(connection, key, limit, at)
-        return at
-
-    def _free(self, connection: sa.Connection, key: str, limit: Limit) -> float:
+    @staticmethod
+    def _bucket(connection: sa.Connection, key: str, limit: Limit, now: float) -> _Bucket:
         row = connection.execute(sa.select(rate).where(rate.c.bucket == key)).one_or_none()
         if row is None:
-            return 0.0
-        oldest = connection.execute(
-            sa.select(rate_slot.c.at).where(
-                rate_slot.c.bucket == key, rate_slot.c.slot == row.seq % limit.calls
-            )
-        ).scalar()
-        ring = oldest + limit.seconds + self._margin if oldest is not None else 0.0
-        return max(ring, float(row.blocked_until), float(row.last))
+            return _Bucket(key, limit)
+        if row.last > now + LONGEST_WAIT:
+            _forget(connection, key, now)
+            return _Bucket(key, limit, True, row.seq, now)
+        return _Bucket(key, limit, True, row.seq, row.last, min(row.blocked_until, now + LONGEST_BLOCK))
 
-    @staticmethod
-    def _take(connection: sa.Connection, key: str, limit: Limit, at: float) -> None:
-        row = connection.execute(sa.select(rate.c.seq).where(rate.c.bucket == key)).one_or_none()
-        seq = row.seq if row else 0
-        if row is None:
-            connection.execute(sa.insert(rate).values(bucket=key, seq=1, last=at, blocked_until=0.0))
-        else:
-            connection.execute(sa.update(rate).where(rate.c.bucket == key).values(seq=seq + 1, last=at))
-        slot = {"bucket": key, "slot": seq % limit.calls}
-        where = (rate_slot.c.bucket == key, rate_slot.c.slot == slot["slot"])
-        if connection.execute(sa.update(rate_slot).where(*where).values(at=at)).rowcount == 0:
-            connection.execute(sa.insert(rate_slot).values(at=at, **slot))
+    def _free(self, connection: sa.Connection, bucket: _Bucket) -> float:
+        """When this bucket lets the next call through."""
+        nth = (rate_slot.c.bucket == bucket.key, rate_slot.c.slot == bucket.seq - bucket.limit.calls)
+        oldest = connection.execute(sa.select(rate_slot.c.at).where(*nth)).scalar()
+        free = oldest + bucket.limit.seconds + self._margin if oldest is not None else 0.0
+        return max(free, bucket.last, bucket.blocked_until)
 
-    async def pace(self, vendor: str, extra: str = "") -> None:
-        """Wait for this call's turn."""
-        at = await self._store.write(lambda c: self.reserve(c, vendor, extra))
-        await self.wait_until(at)
+    def blocked(self, connection: sa.Connection, vendor: str, extra: str = "") -> bool:
+        """In the caller's transaction: whether a 429 holds this vendor back right now."""
+        keys = [key for key, _ in self._covering(vendor, extra)]
+        query = sa.select(rate.c.bucket).where(rate.c.bucket.in_(keys), rate.c.blocked_until > self._now())
+        return connection.execute(query.limit(1)).first() is not None
+
+    async def pace(self, vendor: str, extra: str = "", *, longest: float = LONGEST_WAIT) -> None:
+        """Wait for this call's turn. Raises `NotSent` if that is more than `longest` seconds away."""
+        while True:
+            at = await self._store.write(lambda c: self.reserve(c, vendor, extra, longest=longest))
+            ahead = at - self._now()
+            if ahead > longest:
+                message = "the rate limit that we keep for this vendor is used up"
+                raise NotSent(message, code="rate_limited", retry_after=ahead)
+            if ahead <= 0:
+                return
+            await self._clock.sleep(ahead)
+            if not await self._store.read(lambda c: self.blocked(c, vendor, extra)):
+                return
 
     async def wait_until(self, at: float) -> None:
         """Sleep until a reserved moment, in seconds since 1970."""
-        ahead = at - self._clock.now().timestamp()
+        ahead = at - self._now()
         if ahead > 0:
             await self._clock.sleep(ahead)
 
     async def block(self, vendor: str, seconds: float, extra: str = "") -> None:
-        """After a 429: nobody calls this vendor for so long."""
-        until = self._clock.now().timestamp() + seconds
-        keys = [f"{vendor}:{limit.name}" for limit in self.buckets(vendor, extra)]
+        """After a 429: nobody calls this vendor for so long, an hour at most."""
+        until = self._now() + min(seconds, LONGEST_BLOCK)
+        keys = [key for key, _ in self._covering(vendor, extra)]
+        await self._store.write(lambda c: _block(c, keys, until))
 
-        def change(connection: sa.Connection) -> None:
-            connection.execute(
-                sa.update(rate)
-                .where(rate.c.bucket.in_(keys), rate.c.blocked_until < until)
-                .values(blocked_until=until)
-            )
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
 
-        await self._store.write(change)
+    # ── how much ─────────────────────────────────────────────────────────────────────────────────────────
+    def spend(
+        self, connection: sa.Connection, effects: Sequence[Effect], *, really: bool = True
+    ) -> dict[str, str]:
+        """In the claim's transaction: count effects and credits. Key → reason, for those that are over a cap.
 
-    def spend(self, connection: sa.Connection, effect: Effect) -> str:
-        """In the claim's transaction: count the effect and its credits. Returns a refusal reason, or ""."""
-        wanted = [(f"effects:{effect.vendor}.{effect.action}", 1, "limit")]
-        if effect.cost:
-            wanted.append((f"credits:{effect.vendor}", effect.cost, "budget"))
-        for name, amount, reason in wanted:
+        Not `really`: only say who would be over. What stops somebody is never held back by a cap.
+        """
+        day = self.day()
+        spent: Counter[str] = Counter()
+        over: dict[str, str] = {}
+        for effect in effects:
+            reason = "" if effect.stops else self._over(connection, effect, day, spent)
+            if reason:
+                over[effect.key] = reason
+                continue
+            spent.update(_costs(effect))
+        if really:
+            for name, amount in spent.items():
+                _add(connection, name, day, amount)
+        return over
+
+    def _over(self, connection: sa.Connection, effect: Effect, day: str, spent: Counter[str]) -> str:
+        for name, amount in _costs(effect).items():
             cap = self._cap(name)
-            if cap is not None and self._spent(connection, name) + amount > cap:
-                return reason
-        for name, amount, _ in wanted:
-            self._add(connection, name, amount)
+            if cap is not None and _spent(connection, name, day) + spent[name] + amount > cap:
+                return "budget" if name.startswith("credits:") else "limit"
         return ""
 
-    def give_back(self, connection: sa.Connection, effect: Effect) -> None:
-        """In the settling transaction: what certainly did not happen cost nothing."""
-        self._add(connection, f"effects:{effect.vendor}.{effect.action}", -1)
-        if effect.cost:
-            self._add(connection, f"credits:{effect.vendor}", -effect.cost)
+    @staticmethod
+    def give_back(connection: sa.Connection, effects: Iterable[tuple[Effect, str]]) -> None:
+        """In the settling transaction: what certainly did not happen cost nothing on the day it was claimed."""
+        totals: dict[str, Counter[str]] = {}
+        for effect, day in effects:
+            totals.setdefault(day, Counter()).update(_costs(effect))
+        for day, amounts in totals.items():
+            for name, amount in amounts.items():
+                _add(connection, name, day, -amount)
 
     def _cap(self, name: str) -> int | None:
         kind, _, what = name.partition(":")
         caps = self._caps.credits_per_day if kind == "credits" else self._caps.effects_per_day
         return caps.get(what)
 
-    def _day(self) -> str:
+    def day(self) -> str:
+        """The day that budgets count by, in UTC."""
         return self._clock.now().date().isoformat()
-
-    def _spent(self, connection: sa.Connection, name: str) -> int:
-        query = sa.select(spend.c.amount).where(spend.c.name == name, spend.c.day == self._day())
-        return connection.execute(query).scalar() or 0
-
-    def _add(self, connection: sa.Connection, name: str, amount: int) -> None:
-        where = (spend.c.name == name, spend.c.day == self._day())
-        changed = sa.update(spend).where(*where).values(amount=spend.c.amount + amount)
-        if connection.execute(changed).rowcount == 0:
-            connection.execute(sa.insert(spend).values(name=name, day=self._day(), amount=max(0, amount)))
 
     async def budget(self, vendor: str) -> BudgetState:
         """Credits of a vendor account today."""
-        name = f"credits:{vendor}"
-        spent = await self._store.read(lambda c: self._spent(c, name))
+        name, day = f"credits:{vendor}", self.day()
+        spent = await self._store.read(lambda c: _spent(c, name, day))
         cap = self._cap(name)
-        return BudgetState(-1 if cap is None else cap, spent, self._day())
+        return BudgetState(-1 if cap is None else cap, spent, day)
+
+
+def _take(connection: sa.Connection, bucket: _Bucket, at: float) -> None:
+    """Write the reserved moment down, and forget the one that fell out of the last N."""
+    key, seq = bucket.key, bucket.seq
+    if bucket.known:
+        connection.execute(sa.update(rate).where(rate.c.bucket == key).values(seq=seq + 1, last=at))
+        fallen = rate_slot.c.slot <= seq - bucket.limit.calls
+        connection.execute(sa.delete(rate_slot).where(rate_slot.c.bucket == key, fallen))
+    else:
+        connection.execute(sa.insert(rate).values(bucket=key, seq=1, last=at, blocked_until=0.0))
+    connection.execute(sa.insert(rate_slot).values(bucket=key, slot=seq, at=at))
+
+
+def _forget(connection: sa.Connection, key: str, now: float) -> None:
+    """The clock went back: what lies ahead counts as having been now."""
+    ahead = sa.update(rate_slot).where(rate_slot.c.bucket == key, rate_slot.c.at > now)
+    connection.execute(ahead.values(at=now))
+    connection.execute(sa.update(rate).where(rate.c.bucket == key).values(last=now, blocked_until=0.0))
+
+
+def _block(connection: sa.Connection, keys: Sequence[str], until: float) -> None:
+    for key in keys:
+        known = connection.execute(sa.select(rate.c.blocked_until).where(rate.c.bucket == key)).scalar()
+        if known is None:
+            connection.execute(sa.insert(rate).values(bucket=key, seq=0, last=0.0, blocked_until=until))
+        elif known < until:
+            connection.execute(sa.update(rate).where(rate.c.bucket == key).values(blocked_until=until))
+
+
+def _costs(effect: Effect) -> dict[str, int]:
+    """What an effect counts against."""
+    costs = {f"effects:{effect.vendor}.{effect.action}": 1}
+    return costs | ({f"credits:{effect.vendor}": effect.cost} if effect.cost else {})
+
+
+def _spent(connection: sa.Connection, name: str, day: str) -> int:
+    query = sa.select(spend.c.amount).where(spend.c.name == name, spend.c.day == day)
+    return connection.execute(query).scalar() or 0
+
+
+def _add(connection: sa.Connection, name: str, day: str, amount: int) -> None:
+    where = (spend.c.name == name, spend.c.day == day)
+    left = sa.func.max(0, spend.c.amount + amount) if amount < 0 else spend.c.amount + amount
+    if connection.execute(sa.update(spend).where(*where).values(amount=left)).rowcount == 0:
+        connection.execute(sa.insert(spend).values(name=name, day=day, amount=max(0, amount)))

@@ -52,6 +52,7 @@ class SourcedLead:
 
     linkedin_url: Text = ""
     email: Email = ""
+    email_verdict: Text = ""  # what the source says of it, in our vocabulary
     full_name: Text = ""
     first_name: Text = ""
     last_name: Text = ""
@@ -168,7 +169,7 @@ class Enrichment:
 
 @dataclass(frozen=True, slots=True)
 class EnrichmentPage:
-    """What is known so far; `pending` are the lead ids still being looked up."""
+    """What is known so far; `pending` are the references still being looked up."""
 
     results: tuple[Enrichment, ...]
     pending: tuple[str, ...] = ()
@@ -418,6 +419,10 @@ class Sequencer(Protocol):
 
     async def list_campaigns(self, cursor: str = "", search: str = "") -> CampaignPage:
         """Campaigns, a page at a time."""
+        ...
+
+    async def ensure_webhooks(self, base_url: str) -> Outcome:
+        """Have the vendor send its events to our address. Repeating is harmless."""
         ...
 
 

@@ -1,10 +1,11 @@
 """Whether to try again, and when: three small functions, and the tenacity strategy made of them.
 
 A read is tried again on anything retryable. A write only if it certainly had no effect, or may be repeated.
-The vendor's word (`Retry-After`, seconds or a date) comes first; else full jitter: anything from 0 to the backoff.
+The vendor's word (`Retry-After`, seconds or a date) comes first; else full jitter: anything up to the backoff.
 """
 
 import random
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from shared.errors import InDoubt, NotSent, Retryable, SwarmError
 
 BASE = 0.5  # seconds
 CAP = 20.0
+SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 
 def may_repeat(error: BaseException, *, writing: bool, repeatable: bool) -> bool:
@@ -41,18 +43,22 @@ def jittered(longest: float) -> float:
 def retry_after(value: str | None, now: datetime) -> float:
     """Seconds that a `Retry-After` header asks for; 0 if it asks for nothing readable."""
     text = (value or "").strip()
-    if text.isdigit():
+    if SECONDS.fullmatch(text):
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())
 
 
 def strategy(
-    *, retries: int, deadline: float, repeat: Callable[[BaseException], bool], sleep: Callable[[float], Awaitable[None]]
+    *,
+    retries: int,
+    deadline: float,
+    repeat: Callable[[BaseException], bool],
+    sleep: Callable[[float], Awaitable[None]],
 ) -> tenacity.AsyncRetrying:
     """At most `retries` further attempts, none begun that would end its wait after `deadline` seconds."""
 

@@ -315,6 +315,7 @@ campaign_lead = sa.Table(
     _text("state"),  # drafted, held, live, refused, failed, in_doubt, simulated, stopped
     _text("reason"),
     _text("contact_ref"),
+    _text("marked_at"),  # when the CRM was told that the first message left
 )
 sa.Index("campaign_lead_email", campaign_lead.c.email)
 event = sa.Table(

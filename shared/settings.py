@@ -206,10 +206,17 @@ def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
     return line + 1
 
 
+def configured_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the configuration stands: SWARM_CONFIG, else ./config."""
+    return Path((os.environ if environ is None else environ).get("SWARM_CONFIG", "config"))
+
+
 def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """All of `config/` and the environment, or a `ConfigError` that says what is wrong and where."""
-    env = _with_files(os.environ if environ is None else environ)
-    folder = folder or Path(env.get("SWARM_CONFIG", "config"))
+    given = os.environ if environ is None else environ
+    folder = folder or configured_folder(given)
+    accounts = _accounts(folder)
+    env = _with_files(given, accounts)
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; set SWARM_CONFIG or run where config/ is")
     home = Path(env.get("SWARM_HOME", ".swarm")).absolute()
@@ -226,15 +233,15 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
         kill_switch=safety.kill_switch or _flag(env, "KILL_SWITCH", default=False, warnings=warnings),
         read_only=_flag(env, "READ_ONLY", default=False, warnings=warnings),
         warnings=tuple(warnings),
-        variables={key: value for key, value in env.items() if _ours(key)},
+        variables={key: value for key, value in env.items() if _ours(key, accounts)},
     )
 
 
-def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
+def _with_files(environ: Mapping[str, str], accounts: frozenset[str]) -> dict[str, str]:
     """`NAME_FILE` gives the value of `NAME` by a file, as container hosts do."""
     values = dict(environ)
     for key, value in environ.items():
-        if not key.endswith("_FILE") or not _ours(key[:-5]) or key[:-5] in environ:
+        if not key.endswith("_FILE") or not _ours(key[:-5], accounts) or key[:-5] in environ:
             continue
         try:
             values[key[:-5]] = Path(value).read_text(encoding="utf-8").strip()
@@ -243,11 +250,17 @@ def _with_files(environ: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-PREFIXES = ("SWARM_", "GHL_", "INSTANTLY_", "CLAY_", "HUNTERIO_", "PHANTOMBUSTER_", "APIFY_", "SLACK_", "SMTP_")
+OURS = {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL"}
 
 
-def _ours(key: str) -> bool:
-    return key in {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL"} or key.startswith(PREFIXES)
+def _ours(key: str, accounts: frozenset[str]) -> bool:
+    """Whether a variable is one of ours: by name, or by the name of a vendor account in front of it."""
+    prefix = key.split("_", 1)[0]
+    return key in OURS or prefix in {"SWARM", "SLACK", "SMTP"} or prefix.lower() in accounts
+
+
+def _accounts(folder: Path) -> frozenset[str]:
+    return frozenset(path.stem for path in (folder / "vendors").glob("*.yaml"))
 
 
 def _flag(env: Mapping[str, str], name: str, *, default: bool, warnings: list[str]) -> bool:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shared.address import Address, ascii_domain, read_address, registrable
+from shared.address import Address, ascii_domain, is_public_suffix, read_address, registrable
 from shared.audit import Entry, append
 from shared.clock import Clock, iso
-from shared.errors import Invalid
+from shared.errors import Fatal, Invalid
 from shared.schema import suppression as table
 from shared.store import Store
 
-EXACT, BROAD, DOMAIN = b"e", b"b", b"d"
+EXACT, BROAD, DOMAIN, PROOF = b"e", b"b", b"d", b"p"
+NOBODY = {"", "system", "agent"}  # names under which no person acts
+CHUNK = 500  # keys in one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,25 @@ class Suppression:
         self._store = store
         self._clock = clock
         self._pepper = pepper
-        self._free_mail = frozenset(free_mail)
+        self._free_mail = frozenset(domain.strip().lower() for domain in free_mail)
+
+    async def refuse_if_key_changed(self) -> None:
+        """Stop when the hashes were made with another key: the list would be whole, and match nobody."""
+        mine = self.key(PROOF, "the key of this list")
+        proofs = sa.select(table.c.key).where(sa.func.substr(table.c.key, 1, 1) == PROOF)
+        held = await self._store.read(lambda c: c.execute(proofs).scalars().all())
+        if held and mine not in held:
+            raise Fatal(
+                "the suppression list was made with another key than the one under SWARM_HOME/keys: "
+                "nobody on it would be recognised. Put the old keys back.",
+                code="key_changed",
+            )
+        if not held:
+            row = {"key": mine, "reason": "proof of the key", "source": "kernel", "actor": "system"}
+            at = iso(self._clock.now())
+            await self._store.write(
+                lambda c: c.execute(sa.insert(table).values(**row, at=at).prefix_with("OR IGNORE")).rowcount
+            )
 
     def key(self, kind: bytes, text: str) -> bytes:
         """17 bytes: what kind of key, and a keyed hash."""
@@ -78,8 +98,8 @@ class Suppression:
     @staticmethod
     def _found(connection: sa.Connection, keys: list[bytes]) -> list[bytes]:
         found: list[bytes] = []
-        for start in range(0, len(keys), 900):
-            part = keys[start : start + 900]
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start : start + CHUNK]
             query = sa.select(table.c.key).where(table.c.key.in_(part), table.c.lifted_at == "")
             found += connection.execute(query).scalars()
         return found
@@ -109,8 +129,8 @@ class Suppression:
         if "@" in target:
             address = read_address(target)
             return [self.key(EXACT, address.exact), self.key(BROAD, address.broad)]
-        domain = registrable(ascii_domain(target.strip()))
-        if "." not in domain:
+        domain = registrable(ascii_domain(target.strip().strip(".")))
+        if "." not in domain or is_public_suffix(domain):
             raise Invalid("expected an e-mail address or a domain", field="target", code="not_an_address")
         if domain in self._free_mail:
             raise Invalid(
@@ -128,9 +148,7 @@ class Suppression:
 
     async def find(self, target: str) -> Suppressed | None:
         """Why this address or domain is stopped, or None."""
-        keys = (
-            self.keys_of(read_address(target)) if "@" in target else tuple(self._targets_or_none(target))
-        )
+        keys = self.keys_of(read_address(target)) if "@" in target else tuple(self._targets_or_none(target))
 
         def query(connection: sa.Connection) -> Suppressed | None:
             found = sa.select(table).where(table.c.key.in_(keys), table.c.lifted_at == "").limit(1)
@@ -153,7 +171,7 @@ class Suppression:
 
     async def lift(self, target: str, *, actor: str, reason: str) -> bool:
         """Take somebody off the list: only for a named person, with a reason. True if they were on it."""
-        if not actor or not reason:
+        if not reason.strip() or actor.strip().casefold() in NOBODY:
             raise Invalid("lifting a suppression needs a named person and a reason", field="reason")
         keys = self._targets(target)
         now = self._clock.now()
@@ -169,6 +187,6 @@ class Suppression:
     async def count(self) -> int:
         """Entries in force, broad keys not counted."""
         query = sa.select(sa.func.count()).where(
-            table.c.lifted_at == "", sa.func.substr(table.c.key, 1, 1) != BROAD
+            table.c.lifted_at == "", sa.func.substr(table.c.key, 1, 1).in_((EXACT, DOMAIN))
         )
         return await self._store.read(lambda c: c.execute(query).scalar() or 0)

@@ -10,12 +10,13 @@ process. A flag file beside the database stops the system when the database itse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import anyio.to_thread
 import sqlalchemy as sa
 
 from shared.audit import Entry, append
-from shared.clock import Clock, iso
+from shared.clock import Clock, iso, parse
 from shared.errors import Invalid
 from shared.schema import pause, switch
 from shared.settings import Settings
@@ -60,7 +61,8 @@ class Switches:
         self._store = store
         self._clock = clock
         self._settings = settings
-        self.flag = settings.home / "KILL"
+        # Beside the database, which all processes share, and in the home, where an operator looks.
+        self.flags = tuple(dict.fromkeys((store.path.parent / "KILL", settings.home / "KILL")))
 
     def state(self, connection: sa.Connection) -> Safety:
         """In the caller's transaction: every switch as it stands."""
@@ -94,7 +96,7 @@ class Switches:
     def _flagged(self) -> bool:
         """The flag file is there, or it can't be told: unreadable counts as on."""
         try:
-            return self.flag.exists()
+            return any(flag.exists() for flag in self.flags)
         except OSError:
             return True
 
@@ -103,20 +105,38 @@ class Switches:
         return await self._store.read(self.state)
 
     async def kill(self, *, actor: str, reason: str) -> bool:
-        """Stop every effect, from the moment this returns. True if the database holds it as well as the file."""
-        _raise_flag(self.flag, f"{iso(self._clock.now())} {reason}\n")
+        """Stop every effect, from the moment this returns. True if the database holds it, not only the file.
+
+        Raises `Unavailable` if neither could be written: then, and only then, nothing is stopped.
+        """
+        await anyio.to_thread.run_sync(self._raise_flags, reason)
         try:
             await self._store.write(lambda c: self._turn(c, "kill", True, actor, reason))
         except Unavailable:
             log.exception("kill.only_by_file")
+            # Once more: a release that was under way may have taken the first flag away.
+            if not await anyio.to_thread.run_sync(self._raise_flags, reason):
+                raise
             return False
         return True
+
+    def _raise_flags(self, reason: str) -> bool:
+        """Write every flag that can be written. True if one is there; a full disk must not stop the stopping."""
+        raised = False
+        for flag in self.flags:
+            try:
+                _raise_flag(flag, f"{iso(self._clock.now())} {reason}\n")
+                raised = True
+            except OSError:
+                log.exception("kill.flag_not_written", flag=flag.name)
+        return raised
 
     async def release(self, *, actor: str, reason: str) -> None:
         """Let effects begin again: only for a named admin, with a reason; the caller has checked the role."""
         _need(actor, reason)
         await self._store.write(lambda c: self._turn(c, "kill", False, actor, reason))
-        self.flag.unlink(missing_ok=True)
+        for flag in self.flags:
+            flag.unlink(missing_ok=True)
 
     async def engage_safe_mode(self, *, actor: str, reason: str) -> None:
         """Simulate every effect from now on."""
@@ -133,7 +153,7 @@ class Switches:
         values = {"is_on": int(on), "reason": reason, "actor": actor, "at": iso(now)}
         if row is None:
             connection.execute(sa.insert(switch).values(name=name, epoch=1, **values))
-        else:
+        elif not (on and row.is_on):  # who pressed first, when and why, stays
             changed = sa.update(switch).where(switch.c.name == name)
             connection.execute(changed.values(epoch=row.epoch + 1, **values))
         append(connection, [Entry(f"switch.{name}", "on" if on else "off", {"reason": reason}, actor)], now)
@@ -141,17 +161,25 @@ class Switches:
     async def pause(
         self, scope: str, *, actor: str, reason: str, kind: Kind = "pause", until: str = ""
     ) -> None:
-        """Make `all`, `vendor:ghl` or `campaign:42` stand still; `until` is ISO 8601, empty for open-ended."""
+        """Make `all`, `vendor:ghl` or `campaign:42` stand still; `until` is ISO 8601, empty for open-ended.
+
+        Only ever tightens: what stands already and is stricter, or lasts longer, stays.
+        """
         now = self._clock.now()
+        end = _moment(until)
 
         def change(connection: sa.Connection) -> None:
             known = connection.execute(sa.select(pause).where(pause.c.scope == scope)).one_or_none()
-            if known is not None and known.kind == "halt" and kind == "pause":
-                return  # a halt is the stricter one, and stays
+            if (
+                known is not None
+                and (not known.until or known.until > iso(now))
+                and _covers(known, kind, end)
+            ):
+                return
             connection.execute(sa.delete(pause).where(pause.c.scope == scope))
-            values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": until}
+            values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": end}
             connection.execute(sa.insert(pause).values(scope=scope, **values))
-            append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": until}, actor)], now)
+            append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": end}, actor)], now)
 
         await self._store.write(change)
 
@@ -173,6 +201,22 @@ def standing(safety: Safety, vendor: str, campaign: str) -> Pause | None:
     scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}"}
     covering = [entry for entry in safety.pauses if entry.scope in scopes]
     return min(covering, key=lambda entry: entry.kind != "halt", default=None)
+
+
+def _covers(known: sa.Row[Any], kind: Kind, until: str) -> bool:
+    """Whether what stands already is at least as strict as what is asked for."""
+    if known.kind != kind:
+        return bool(known.kind == "halt")
+    return not known.until or (bool(until) and until <= known.until)
+
+
+def _moment(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return iso(parse(text))
+    except ValueError as error:
+        raise Invalid("a pause ends at a time with a zone, in ISO 8601", field="until") from error
 
 
 def _need(actor: str, reason: str) -> None:

@@ -117,4 +117,4 @@ def configure(level: str = "INFO", key: bytes = b"log") -> None:
 
 def logger(name: str) -> Any:
     """A logger whose lines carry `component`."""
-    return structlog.get_logger().bind(component=name)
+    return structlog.get_logger(component=name)

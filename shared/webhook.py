@@ -1,4 +1,4 @@
-"""The only way in: what a server tells of its vendor's webhooks, and the caps every body passes before it is parsed."""
+"""The only way in: how a server knows its vendor's webhooks, and the caps a body passes before it is parsed."""
 
 import hashlib
 import hmac
@@ -46,7 +46,8 @@ def decode(raw: bytes) -> Mapping[str, Any]:
     if _depth(raw) > MAX_DEPTH:
         raise Invalid(f"a webhook may nest {MAX_DEPTH} deep", code="too_deep")
     try:
-        body = json.loads(raw, object_pairs_hook=once)
+        # UTF-8 only: in another encoding, quotes and brackets aren't the bytes that were just counted.
+        body = json.loads(raw.decode(), object_pairs_hook=once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Invalid("a webhook must be a JSON object", code="not_json") from error
     if not isinstance(body, dict):
@@ -54,8 +55,12 @@ def decode(raw: bytes) -> Mapping[str, Any]:
     return body
 
 
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
 def _depth(raw: bytes) -> int:
-    """The deepest nesting, counted before parsing; brackets inside text may overcount, which errs on the safe side."""
+    """The deepest nesting, counted before parsing."""
     deepest = depth = 0
     inside = escaped = False
     for byte in raw:
@@ -74,10 +79,11 @@ def _depth(raw: bytes) -> int:
 
 def same_secret(given: str, expected: str) -> bool:
     """Constant-time comparison; an empty expected secret never matches."""
-    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+    ours, theirs = (text.encode("utf-8", "surrogatepass") for text in (expected, given))
+    return bool(ours) and hmac.compare_digest(theirs, ours)
 
 
 def composed_id(*parts: object) -> str:
     """An event id for vendors that send none: SHA-256 over the fields that make the event what it is."""
-    joined = "\x1f".join("" if part is None else str(part) for part in parts)
-    return hashlib.sha256(joined.encode()).hexdigest()[:40]
+    listed = json.dumps(["" if part is None else str(part) for part in parts])
+    return hashlib.sha256(listed.encode()).hexdigest()[:40]

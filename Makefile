@@ -1,0 +1,64 @@
+# Everything a developer runs. `make` lists it.
+.POSIX:
+.PHONY: help setup setup-dev demo test gates check soak bench live lock clean
+
+VENV = .venv
+PY = $(VENV)/bin/python
+ARGS =
+
+help:
+	@echo 'make demo        set up, then the whole pipeline against vendor sandboxes   ARGS="--leads 100 --approve-all"'
+	@echo 'make test        set up, then all tests but the long ones                   ARGS="tests/shared -x"'
+	@echo 'make gates       format, lint, types, imports, sizes, generated docs'
+	@echo 'make check       the gates, then the tests'
+	@echo 'make setup       virtual environment in .venv, from requirements.lock       PYTHON=/path/to/python3.11'
+	@echo 'make setup-dev   the same with what the tests and gates need'
+	@echo 'make soak        the long tests'
+	@echo 'make live        tests against staging accounts of the vendors; needs their keys'
+	@echo 'make bench       measurements'
+	@echo 'make lock        resolve both lock files anew; needs uv'
+	@echo 'make clean       remove the environment and caches; keeps .swarm, your data'
+
+# The stamps make a second set-up instant; the development lock holds all of the other one.
+setup: $(VENV)/setup.stamp
+setup-dev: $(VENV)/setup-dev.stamp
+
+$(VENV)/setup.stamp: requirements.lock pyproject.toml tools/setup.sh
+	@PYTHON='$(PYTHON)' sh tools/setup.sh requirements.lock
+	@touch $@
+
+$(VENV)/setup-dev.stamp: requirements-dev.lock requirements.lock pyproject.toml tools/setup.sh
+	@PYTHON='$(PYTHON)' sh tools/setup.sh requirements-dev.lock
+	@touch $(VENV)/setup.stamp $@
+
+demo: setup
+	@$(VENV)/bin/swarm demo $(ARGS)
+
+test: setup-dev
+	@$(PY) -m pytest -q $(ARGS)
+
+gates: setup-dev
+	@$(PY) tools/gates.py
+
+check: setup-dev
+	@$(PY) tools/gates.py --tests
+
+soak: setup-dev
+	@$(PY) -m pytest -q -m soak $(ARGS)
+
+live: setup-dev
+	@$(PY) -m pytest -q -m live $(ARGS)
+
+bench: setup-dev
+	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done
+
+# Universal: one file for every platform and Python. The address of the index stays out of the files.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	pyproject.toml --extra build
+lock:
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage *.egg-info
+	find shared servers orchestrator tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The commands of `swarm`, by what they are about."""

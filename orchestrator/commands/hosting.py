@@ -1,0 +1,83 @@
+"""swarm serve · gatekeeper · worker · sandbox: what stays running."""
+
+import importlib
+import runpy
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from rich.console import Console
+
+from orchestrator.app import open_app
+from orchestrator.commands.terminal import run, settings
+
+commands = typer.Typer()
+SERVERS = "ghl, hunter, enricher, instantly, documents or orchestrator"
+
+
+@commands.command()
+def serve(
+    name: Annotated[str, typer.Argument(help=SERVERS)],
+    http: Annotated[str, typer.Option(help="HOST:PORT; stdio when absent")] = "",
+) -> None:
+    """Run one MCP server, on stdio or over HTTP. The same as `python -m servers NAME`."""
+    sys.argv = ["servers", name, *(["--http", http] if http else [])]
+    runpy.run_module("servers", run_name="__main__", alter_sys=True)
+
+
+@commands.command()
+def gatekeeper(
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    work: Annotated[bool, typer.Option(help="also run the pipeline worker in this process")] = True,
+) -> None:
+    """Run the web application: review, approve, pause, stop; and the vendors' webhooks."""
+    serving = importlib.import_module("orchestrator.serving")
+    run(lambda: serving.gatekeeper(settings("INFO"), host, port, with_worker=work))
+
+
+@commands.command()
+def worker() -> None:
+    """Run the pipeline worker by itself: flows, webhooks that came in, stops, reconciliation."""
+
+    async def work() -> None:
+        found = settings("INFO")
+        opening = importlib.import_module("orchestrator.worker").open_worker
+        async with open_app(found, role="worker") as app, opening(app):
+            Console(stderr=True).print("working; Ctrl-C ends it", style="dim")
+            await _until_ended()
+
+    run(work)
+
+
+@commands.command()
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8790,
+    state: Annotated[Path | None, typer.Option(help="folder to keep state in; memory when absent")] = None,
+    faults: Annotated[Path | None, typer.Option(help="a fault plan, YAML")] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="written with the address once it serves")] = None,
+) -> None:
+    """Run the vendors' emulators on loopback: every vendor under its own path, with fault injection."""
+    emulating = importlib.import_module("orchestrator.emulators")
+
+    async def work() -> None:
+        async with emulating.serve_all(settings(), port=port, state=state, faults=faults) as address:
+            Console(stderr=True).print(f"vendor emulators at {address}", style="dim")
+            if ready_file is not None:
+                ready_file.write_text(address, encoding="utf-8")
+            await _until_ended()
+
+    run(work)
+
+
+async def _until_ended() -> None:
+    """Wait for Ctrl-C or a polite kill."""
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                return
+    except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+        await anyio.sleep_forever()

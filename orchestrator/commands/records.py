@@ -1,0 +1,185 @@
+"""swarm audit · effects · reviews: proof, what was done outside, and what waits for a person."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from rich.console import Console
+
+from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, table
+from shared.effect import canonical
+from shared.errors import Invalid
+from shared.ledger import Row
+from shared.schema import campaign, campaign_lead
+
+commands = typer.Typer()
+audit = typer.Typer(help="The log of everything, and the proof that it is whole.", no_args_is_help=True)
+effects = typer.Typer(help="What was done outside, and what is in doubt.", no_args_is_help=True)
+commands.add_typer(audit, name="audit")
+commands.add_typer(effects, name="effects")
+
+
+@audit.command()
+def verify(as_json: AsJson = False) -> None:
+    """Recompute every entry and compare with every signed checkpoint, published ones included."""
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            verdict = await opened.audit.verify()
+            head = await opened.audit.head()
+            return {**asdict(verdict), "ok": verdict.ok, "root": head.root, "exposed": head.exposed}
+
+    result = run(work)
+    if not result["ok"]:
+        show(result, as_json, "NOT whole:\n" + "\n".join(result["problems"]))
+        raise typer.Exit(1)
+    note = f"{result['exposed']} entries since the last checkpoint could be cut off unnoticed"
+    show(result, as_json, f"{result['size']} entries verified, {result['checkpoints']} checkpoints. {note}.")
+
+
+@audit.command()
+def tail(limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: AsJson = False) -> None:
+    """Show the newest entries."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with kernel() as opened:
+            return [dict(entry) for entry in await opened.audit.tail(limit)]
+
+    entries = run(work)
+
+    def human(console: Console) -> None:
+        rows = [(e["seq"], e["at"], e["kind"], e["actor"], e["subject"]) for e in entries]
+        console.print(table("Newest entries", ("", "when", "what", "who", "about"), rows))
+
+    show(entries, as_json, human)
+
+
+@audit.command()
+def checkpoint(as_json: AsJson = False) -> None:
+    """Sign the head now and publish it."""
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            return asdict(await opened.audit.checkpoint("by hand"))
+
+    result = run(work)
+    show(result, as_json, f"Signed: {result['size']} entries, root {result['root'][:16]}…")
+
+
+@audit.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="a new file; one JSON entry a line")], as_json: AsJson = False
+) -> None:
+    """Write every entry to a file, newest first."""
+
+    async def work() -> int:
+        async with kernel() as opened:
+            head = await opened.audit.head()
+            entries = await opened.audit.tail(head.size or 1)
+            with file.open("x", encoding="utf-8") as out:
+                for entry in entries:
+                    out.write(f"{_line(entry)}\n")
+            return len(entries)
+
+    count = run(work)
+    show({"file": str(file), "entries": count}, as_json, f"{count} entries in {file}")
+
+
+def _line(entry: Any) -> str:
+    return canonical(entry).decode()
+
+
+@effects.command("list")
+def list_effects(
+    status: Annotated[str, typer.Option(help="applied, simulated, refused, failed, in_doubt")] = "",
+    vendor: Annotated[str, typer.Option(help="ghl, instantly, clay, …")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List effects, newest first."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with kernel() as opened:
+            rows = await opened.ledger.list(status=status, vendor=vendor, limit=limit)
+            return [_effect(row) for row in rows]
+
+    rows = run(work)
+
+    def human(console: Console) -> None:
+        columns = ("key", "effect", "status", "why", "reference", "since")
+        cells = [
+            (r["key"][:12], r["effect"], r["status"], r["reason"], r["reference"], r["at"]) for r in rows
+        ]
+        console.print(table(f"{len(rows)} effects", columns, cells))
+
+    show(rows, as_json, human)
+
+
+@effects.command("show")
+def show_effect(
+    key: Annotated[str, typer.Argument(help="the key, or its beginning")], as_json: AsJson = False
+) -> None:
+    """Show one effect with its content."""
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            rows = [row for row in await opened.ledger.list(limit=1000) if row.key.startswith(key)]
+            if len(rows) != 1:
+                raise Invalid(f"{len(rows)} effects begin with {key[:64]}", field="key")
+            return {
+                **_effect(rows[0]),
+                "content": dict(rows[0].effect.content),
+                "detail": dict(rows[0].detail),
+            }
+
+    result = run(work)
+    show(result, as_json, lambda console: console.print(pairs("Effect", result)))
+
+
+def _effect(row: Row) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "effect": f"{row.effect.vendor}.{row.effect.action}",
+        "status": row.status,
+        "reason": row.reason,
+        "message": row.message,
+        "reference": row.reference,
+        "target": row.effect.target,
+        "intent": row.effect.intent,
+        "attempts": row.attempts,
+        "at": row.settled_at or row.claimed_at or row.first_at,
+        "correlation_id": row.correlation_id,
+    }
+
+
+@commands.command()
+def reviews(as_json: AsJson = False) -> None:
+    """List campaigns that wait for a person. Deciding happens in the Gatekeeper."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with kernel() as opened:
+            people = sa.select(sa.func.count()).where(
+                campaign_lead.c.campaign_id == campaign.c.id, campaign_lead.c.state == "drafted"
+            )
+            query = (
+                sa.select(
+                    campaign.c.id,
+                    campaign.c.name,
+                    campaign.c.tier,
+                    campaign.c.review_due,
+                    people.scalar_subquery().label("people"),
+                )
+                .where(campaign.c.state == "pending_review")
+                .order_by(campaign.c.review_due)
+            )
+            return await opened.store.read(lambda c: [dict(row._mapping) for row in c.execute(query)])  # noqa: SLF001
+
+    rows = run(work)
+
+    def human(console: Console) -> None:
+        cells = [(r["id"], r["name"], r["people"], r["review_due"]) for r in rows]
+        console.print(table(f"{len(rows)} wait for a person", ("id", "campaign", "people", "due"), cells))
+
+    show(rows, as_json, human)

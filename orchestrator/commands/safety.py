@@ -1,0 +1,156 @@
+"""swarm status · kill · release · pause · resume · safe-mode: what stops the system, and what lets it go on."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from orchestrator.commands.terminal import (
+    AsJson,
+    Reason,
+    confirmed,
+    kernel,
+    operator,
+    pairs,
+    run,
+    show,
+    table,
+)
+from shared.kernel import Kernel
+
+commands = typer.Typer()
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
+
+
+async def _state(opened: Kernel) -> dict[str, object]:
+    safety = await opened.switches.now()
+    head = await opened.audit.head()
+    return {
+        "kill_switch": "on" if safety.killed else "off",
+        "killed_by": list(safety.kill_sources),
+        "kill_reason": safety.kill_reason if safety.killed else "",
+        "safe_mode": "on" if safety.safe_mode else "off",
+        "safe_mode_by": list(safety.safe_sources),
+        "read_only": safety.read_only,
+        "paused": [asdict(pause) for pause in safety.pauses],
+        "effects": await opened.ledger.counts(),
+        "suppressed": await opened.suppression.count(),
+        "audit": {"entries": head.size, "since_checkpoint": head.exposed},
+        "data": str(opened.settings.home),
+        "vendors": {v.name: "sandbox" if v.sandbox else "live" for v in opened.settings.vendors.values()},
+    }
+
+
+def _human(state: dict[str, object]) -> object:
+    def lines(console: Console) -> None:
+        plain = {name: value for name, value in state.items() if not isinstance(value, dict | list)}
+        console.print(pairs("Safety", plain))
+        console.print(pairs("Effects so far", dict(state["effects"])))  # type: ignore[call-overload]  # a dict
+        stands = [(p["scope"], p["kind"], p["reason"], p["actor"]) for p in state["paused"]]  # type: ignore[attr-defined]
+        if stands:
+            console.print(table("Standing still", ("what", "kind", "why", "who"), stands))
+
+    return lines
+
+
+@commands.command()
+def status(as_json: AsJson = False) -> None:
+    """Show every switch, what stands still, and how effects ended."""
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            return await _state(opened)
+
+    state = run(work)
+    show(state, as_json, _human(state))  # type: ignore[arg-type]  # a function of the console
+
+
+@commands.command()
+def kill(reason: Reason = "by hand", as_json: AsJson = False) -> None:
+    """Stop every effect, in every process, from the moment this returns. Anyone may."""
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            in_database = await opened.switches.kill(actor=operator().name, reason=reason)
+            if in_database:
+                await opened.audit.checkpoint("kill")
+            return {"kill_switch": "on", "in_database": in_database}
+
+    result = run(work)
+    note = "" if result["in_database"] else " (by the flag file; the database could not be written)"
+    show(result, as_json, f"Stopped. No effect begins any more{note}. `swarm release` lets it go on.")
+
+
+@commands.command()
+def release(reason: Reason, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Let effects begin again after a kill. For the admin at this host; asks first."""
+    if not confirmed("Release the kill switch?", yes):
+        raise typer.Exit(1)
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            await opened.switches.release(actor=operator().name, reason=reason)
+            return await _state(opened)
+
+    state = run(work)
+    still = ", ".join(state["killed_by"])  # type: ignore[arg-type]  # a list of text
+    show(state, as_json, f"Still stopped by: {still}" if still else "Released. Effects may begin again.")
+
+
+@commands.command()
+def pause(
+    scope: Annotated[str, typer.Argument(help="all, vendor:ghl or campaign:ID")] = "all",
+    reason: Reason = "by hand",
+    as_json: AsJson = False,
+) -> None:
+    """Make everything, one vendor or one campaign stand still; stopping people goes on."""
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            await opened.switches.pause(scope, actor=operator().name, reason=reason)
+            return await _state(opened)
+
+    show(run(work), as_json, f"{scope} stands still.")
+
+
+@commands.command()
+def resume(
+    scope: Annotated[str, typer.Argument(help="all, vendor:ghl or campaign:ID")] = "all",
+    reason: Reason = "by hand",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let what stood still move again. For the admin at this host; asks first."""
+    if not confirmed(f"Resume {scope}?", yes):
+        raise typer.Exit(1)
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            moved = await opened.switches.resume(scope, actor=operator().name, reason=reason)
+            return {"scope": scope, "resumed": moved}
+
+    result = run(work)
+    show(result, as_json, f"{scope} moves again." if result["resumed"] else f"{scope} did not stand still.")
+
+
+@commands.command("safe-mode")
+def safe_mode(
+    to: Annotated[Literal["on", "off"], typer.Argument(help="on simulates everything; off needs the admin")],
+    reason: Reason = "by hand",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate every effect, or stop doing so. The strictest of environment, file and database wins."""
+    if to == "off" and not confirmed("Leave safe mode?", yes):
+        raise typer.Exit(1)
+
+    async def work() -> dict[str, object]:
+        async with kernel() as opened:
+            turn = opened.switches.engage_safe_mode if to == "on" else opened.switches.leave_safe_mode
+            await turn(actor=operator().name, reason=reason)
+            return await _state(opened)
+
+    state = run(work)
+    still = ", ".join(state["safe_mode_by"])  # type: ignore[arg-type]  # a list of text
+    show(state, as_json, f"Safe mode is on, by: {still}" if still else "Safe mode is off: effects are real.")

@@ -1,0 +1,225 @@
+"""The demo: the whole journey on emulated vendors, first simulated, then live, with the emulators' own logs as witness.
+
+emulators start ─ files written ─ safe pass: everything simulated, zero writes ─ live pass: approved, written, answered
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestrator import review, runs
+from orchestrator.app import App, open_app
+from orchestrator.dossier import detail, queue
+from orchestrator.following import follow
+from orchestrator.runs import Run
+from orchestrator.samples import write_sample
+from orchestrator.serving import listening
+from orchestrator.summary import Summary, summarise, unfinished
+from orchestrator.worker import open_worker
+from shared.approval import Person
+from shared.audit import Verdict
+from shared.effect import Json
+from shared.errors import Fatal, Invalid
+from shared.clock import SystemClock
+from shared.settings import Settings, configured_folder, load_settings
+from shared.witness import Witness, open_witness
+
+AE = Person("demo.ae@alpha-swarm.example", "ae")
+MARKER = "made-by-swarm-demo"
+POST = "https://www.linkedin.com/posts/alpha-swarm-demo_forecasting-activity-7000000000000000001"
+START_SECONDS = 30.0
+QUIET_ROUNDS = 5
+LOOK_SECONDS = 0.1
+Tell = Callable[[str], None]
+Watch = Callable[[Run, dict[str, int]], None]
+Decide = Callable[[App, str], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How one pass went. `writes` is what the emulators say was written, by vendor."""
+
+    run: Run
+    summary: Summary
+    writes: Mapping[str, int]
+    sent_to: int
+    waiting: int  # campaigns that need a higher role than the demo's AE
+    proof: Verdict
+
+
+def fresh_home(home: Path) -> Path:
+    """An empty data folder for the demo; only one that the demo itself made is ever emptied."""
+    if home.exists() and not (home / MARKER).exists() and any(home.iterdir()):
+        raise Invalid(f"{home} holds something else; choose another SWARM_HOME", field="SWARM_HOME")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    (home / MARKER).write_text(
+        "This folder belongs to `swarm demo` and is emptied at its start.\n", encoding="utf-8"
+    )
+    return home
+
+
+@asynccontextmanager
+async def emulated(home: Path, faults: Path | None = None) -> AsyncIterator[str]:
+    """The vendors' emulators in a process of their own; yields their address."""
+    ready, clock = home / "emulators.address", SystemClock()
+    extra = ["--faults", str(faults)] if faults else []
+    command = [sys.executable, "-m", "orchestrator.cli", "sandbox", "--port", "0", "--ready-file", str(ready)]
+    child = subprocess.Popen([*command, *extra], stderr=subprocess.DEVNULL)  # noqa: S603 - our own program
+    try:
+        with anyio.move_on_after(START_SECONDS):
+            while not (ready.exists() and ready.read_text(encoding="utf-8")) and child.poll() is None:
+                await clock.sleep(0.05)
+        if not ready.exists():
+            raise Fatal("the vendor emulators did not start; run `swarm sandbox` to see why")
+        yield ready.read_text(encoding="utf-8")
+    finally:
+        child.terminate()
+        await anyio.to_thread.run_sync(child.wait)
+
+
+def demo_settings(home: Path, address: str, *, safe: bool) -> Settings:
+    """The shipped configuration on the demo's own folder, every vendor emulated whatever keys are around."""
+    return load_settings(
+        configured_folder(),
+        {"SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": str(safe).lower()},
+    )
+
+
+async def writes(witness: Witness) -> dict[str, int]:
+    """What the emulators say they were asked to change, by vendor; sends are theirs, not ours."""
+    counts = {}
+    for account in ("ghl", "instantly", "clay", "phantombuster", "apify"):
+        counts[account] = sum(entry["action"] != "send" for entry in await witness.log(account))
+    return counts
+
+
+async def recipients(witness: Witness) -> int:
+    """How many different people the emulated mail vendor says it wrote to."""
+    return len({entry["target"] for entry in await witness.log("instantly") if entry["action"] == "send"})
+
+
+async def approve_all(app: App) -> int:
+    """Read and approve what the demo's AE may approve. Only ever against emulators. Returns what is left."""
+    if not app.kernel.settings.all_sandbox:
+        raise Invalid("approving everything is for emulated vendors only", field="approve_all")
+    left = 0
+    for waiting in await queue(app.kernel):
+        try:
+            await _read_all(app, waiting.id, waiting.version)
+            await review.approve(app.kernel, waiting.id, person=AE, version=waiting.version)
+        except Invalid as error:
+            if error.code != "not_allowed":
+                raise
+            left += 1
+    return left
+
+
+async def _read_all(app: App, campaign_id: str, version: int) -> None:
+    """Open everybody's messages, page by page, one person at a time."""
+    page = pages = 1
+    while page <= pages:
+        shown = await detail(app.kernel, campaign_id, page=page, reader=AE.name)
+        pages = shown.pages
+        for person in shown.recipients:
+            ids = [person.lead_id]
+            await review.mark_read(app.kernel, campaign_id, ids, person=AE, version=version)
+        page += 1
+
+
+async def safe_pass(home: Path, address: str, leads: int, watch: Watch) -> Pass:
+    """Everything simulated."""
+    async with open_app(demo_settings(home, address, safe=True), role="demo") as app, open_worker(app):
+        run = await _to_review(app, home, leads, watch)
+        waiting = await approve_all(app)
+        run = await _launched(app, run.id, watch)
+        return await _ended(app, run, address, waiting)
+
+
+async def live_pass(
+    home: Path,
+    address: str,
+    leads: int,
+    watch: Watch,
+    *,
+    decide: Decide | None,
+    tell: Tell,
+) -> Pass:
+    """For real, as far as emulators are. `decide` waits for a person; without it the demo's AE approves."""
+    settings = demo_settings(home, address, safe=False)
+    async with open_app(settings, role="demo") as app, open_worker(app), listening(app) as gatekeeper:
+        await _subscribe(app, address, gatekeeper)
+        run = await _to_review(app, home, leads, watch)
+        tell(f"Gatekeeper at {gatekeeper}")
+        waiting = await approve_all(app) if decide is None else await decide(app, gatekeeper)
+        run = await _launched(app, run.id, watch)
+        await _answered(app)
+        return await _ended(app, await runs.get(app.kernel, run.id), address, waiting)
+
+
+async def _subscribe(app: App, address: str, gatekeeper: str) -> None:
+    """Have the emulators send their events to us: one by its API, the others by their settings page."""
+    await app.suite.sequencer.ensure_webhooks(base_url=gatekeeper)
+    async with open_witness(address) as witness:
+        for vendor in ("ghl", "clay"):
+            await witness.send_events_to(vendor, f"{gatekeeper}/webhooks/{vendor}")
+
+
+async def _to_review(app: App, home: Path, leads: int, watch: Watch) -> Run:
+    """Take everyone in and get to the point where a person decides."""
+    from_post = leads // 5
+    sample = await anyio.to_thread.run_sync(write_sample, home / "sample", leads - from_post)
+    params: dict[str, Json] = {
+        "files": [str(sample.connections), str(sample.provider)],
+        "posts": [{"url": POST, "kind": "commenters", "limit": from_post}] if from_post else [],
+        "asked": "run",
+    }
+    run = await runs.create(app.kernel, params)
+    run = await follow(app, run.id, watch)
+    if run.state == "failed":
+        raise Fatal(f"the run failed: {run.message}")
+    return run
+
+
+async def _launched(app: App, run_id: str, watch: Watch) -> Run:
+    """Wait until everything approved is launched; what waits for another person keeps waiting."""
+    while True:
+        found = await runs.get(app.kernel, run_id)
+        watch(found, await runs.progress(app.kernel, run_id))
+        campaigns = (await summarise(app.kernel, run_id)).campaigns
+        if campaigns.get("stalled"):
+            raise Fatal("a campaign could not be launched; swarm effects list --status failed says why")
+        if sum(campaigns.get(state, 0) for state in ("approved", "launching")) == 0:
+            return found
+        await app.kernel.clock.sleep(LOOK_SECONDS)
+
+
+async def _answered(app: App) -> None:
+    """Let the emulated recipients react, until nothing new comes in and everybody who said stop is stopped."""
+    quiet, last = 0, -1
+    while quiet < QUIET_ROUNDS:
+        await app.kernel.clock.sleep(LOOK_SECONDS * 3)
+        state = await unfinished(app.kernel)
+        events = sum((await summarise(app.kernel, "")).events.values())
+        quiet = quiet + 1 if state == 0 and events == last else 0
+        last = events
+
+
+async def _ended(app: App, run: Run, address: str, waiting: int) -> Pass:
+    await app.kernel.audit.checkpoint("demo")
+    async with open_witness(address) as witness:
+        return Pass(
+            run=run,
+            summary=await summarise(app.kernel, run.id),
+            writes=await writes(witness),
+            sent_to=await recipients(witness),
+            waiting=waiting,
+            proof=await app.kernel.audit.verify(),
+        )

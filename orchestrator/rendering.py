@@ -1,0 +1,177 @@
+"""Messages out of templates: logic-less, and never with a hole in them.
+
+A sentence is left out when a variable it names is unknown, or `instead` stands in. A value from outside that
+could pass for markup, a link or a template counts as unknown: nothing from a profile reaches a message raw.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from orchestrator.campaigns import Campaign, Variant
+from orchestrator.countries import candidates
+from orchestrator.normalise import first_name, plain
+from orchestrator.outreach_rules import Compliance, Depth, Sender
+from orchestrator.rules import VARIABLE, MessageTemplate, Rules, Sentence
+from orchestrator.scoring import has_phrase
+from orchestrator.titles import phrase
+from shared.errors import Invalid
+from shared.lead import Lead, Source
+from shared.ports import Message
+
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+_UNSAFE = re.compile(r"[<>{}\[\]|\\^`~*=%$#@;\"\n]|https?:|www\.|://", re.IGNORECASE)
+_NOTHING = frozenset(
+    {"", "none", "null", "nan", "n/a", "na", "undefined", "unknown", "-", "--", ".", "tbd", "test"}
+)
+_LONGEST = {"source.name": 80, "lead.title": 60, "lead.company": 60}
+_TITLE_END = re.compile(r"\s*[|·•]\s*|\s+[@–—]\s+|\s+at\s+", re.IGNORECASE)
+
+
+def render(
+    lead: Lead, campaign: Campaign, variant: Variant, rules: Rules, *, unsubscribe_url: str = ""
+) -> tuple[Message, ...]:
+    """Every message of the sequence as one lead would get it; an empty subject continues the thread.
+
+    The first one tells people in notice countries, and of unknown country, where their data came from.
+    """
+    template = rules.templates[campaign.type].variants[variant]
+    values = variables(lead, rules, unsubscribe_url=unsubscribe_url)
+    steps = template.messages[: len(campaign.day_offsets)]
+    if len(steps) < len(campaign.day_offsets):
+        raise Invalid("the sequence has more steps than the template has messages", field="day_offsets")
+    return tuple(
+        _message(step, campaign.depth, values, rules, notice=not number and needs_notice(lead, rules))
+        for number, step in enumerate(steps)
+    )
+
+
+def needs_notice(lead: Lead, rules: Rules) -> bool:
+    """Whether the first message must say where the data is from: a sign of such a country, or none."""
+    found = candidates(lead)
+    return not found or not rules.outreach.compliance.notice_countries.isdisjoint(found)
+
+
+def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "") -> Mapping[str, str]:
+    """Every variable that has a value fit to be printed; the others are not in the mapping."""
+    sender = rules.outreach.sender
+    found = {
+        "lead.first_name": greeting_name(lead.first_name),
+        "lead.last_name": lead.last_name,
+        "lead.title": _TITLE_END.split(lead.title)[0],
+        "lead.company": lead.company,
+        "lead.industry": lead.industry,
+        "company.industry": lead.industry,
+        "company.size": str(lead.company_size) if lead.company_size > 0 else "",
+        **_source_values(lead, rules),
+        **_context(lead, rules),
+    }
+    safe = {name: _printable(name, value) for name, value in found.items()}
+    return {name: value for name, value in (safe | _ours(sender, unsubscribe_url)).items() if value}
+
+
+def greeting_name(name: str) -> str:
+    """A first name to greet with, or nothing: initials, roles and e-mail addresses greet nobody."""
+    known = first_name(name)
+    letters = [char for char in known if char.isalpha()]
+    if len(letters) == 1 and unicodedata.category(letters[0]) in {"Lu", "Ll"}:
+        return ""
+    return known
+
+
+def _ours(sender: Sender, unsubscribe_url: str) -> dict[str, str]:
+    return {
+        "sender.first_name": sender.first_name,
+        "sender.name": sender.name,
+        "sender.title": sender.title,
+        "sender.company": sender.company,
+        "sender.offer": sender.offer,
+        "sender.postal_address": sender.postal_address,
+        "sender.privacy_url": sender.privacy_url,
+        "sender.unsubscribe_url": unsubscribe_url,
+    }
+
+
+def _source_values(lead: Lead, rules: Rules) -> dict[str, str]:
+    source = lead.sources[0] if lead.sources else Source("unknown")
+    told = rules.outreach.data_sources
+    acted = next((s for s in lead.sources if s.type in rules.outreach.actions), source)
+    return {
+        "source.name": source.name,
+        "source.kind": "" if source.type == "unknown" else source.type.replace("_", " "),
+        "source.data_source": told.get(lead.data_source, lead.data_source.replace("_", " ")),
+        "source.collected_on": lead.data_collected_at[:10],
+        "engagement.action": rules.outreach.actions.get(acted.type, ""),
+    }
+
+
+def _context(lead: Lead, rules: Rules) -> dict[str, str]:
+    """What we may say by industry and by the vendor they follow; all of it our own configured words."""
+    outreach = rules.outreach
+    industry = phrase(lead.industry)
+    known = (row for row in outreach.industries.values() if has_phrase(industry, row.phrases))
+    about = next(known, outreach.industries[outreach.default_industry])
+    followed = [phrase(s.name) for s in lead.sources if s.type == "competitor_follower"]
+    rival = next((c for c in outreach.competitors if any(phrase(name) in followed for name in c.names)), None)
+    return {
+        "context.hook": about.hook,
+        "context.pain_point": about.pain_points[0],
+        "context.second_pain_point": about.pain_points[1] if len(about.pain_points) > 1 else "",
+        "context.value": about.value,
+        "context.competitor": rival.names[0] if rival else "",
+        "context.angle": rival.angle if rival else "",
+        "context.news": _news(lead),
+    }
+
+
+def _news(lead: Lead) -> str:
+    """Only what a recorded signal says of the company; nothing is made up."""
+    if lead.signals.get("hiring_revops"):
+        return "I also saw that you are hiring for revenue operations."
+    if lead.signals.get("product_launch"):
+        return "I also saw your recent product launch."
+    return ""
+
+
+def _printable(name: str, value: str) -> str:
+    """The value on one line, or nothing where it is no value, or more than one."""
+    text = plain(value)
+    nothing = text.casefold() in _NOTHING and name != "lead.last_name"
+    if nothing or _UNSAFE.search(text) or len(text) > _LONGEST.get(name, 300):
+        return ""
+    return text if any(char.isalnum() for char in text) else ""
+
+
+def _message(
+    template: MessageTemplate, depth: Depth, values: Mapping[str, str], rules: Rules, *, notice: bool
+) -> Message:
+    paragraphs = [_paragraph(lines, depth, values) for lines in template.body]
+    paragraphs += _ending(rules.outreach.compliance, values, notice=notice)
+    subject = next((made for line in template.subject if (made := _fill(line.text, values))), "")
+    return Message(subject=subject, body="\n\n".join(part for part in paragraphs if part))
+
+
+def _paragraph(lines: Sequence[Sentence], depth: Depth, values: Mapping[str, str]) -> str:
+    return " ".join(made for line in lines if (made := _sentence(line, depth, values)))
+
+
+def _sentence(line: Sentence, depth: Depth, values: Mapping[str, str]) -> str:
+    if DEPTHS.index(line.depth) > DEPTHS.index(depth):
+        return _fill(line.instead, values)
+    return _fill(line.text, values) or _fill(line.instead, values)
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its variables filled in, or nothing when one is unknown."""
+    if any(name not in values for name in VARIABLE.findall(text)):
+        return ""
+    return re.sub(r"\s+", " ", VARIABLE.sub(lambda found: values[found[1]], text)).strip()
+
+
+def _ending(compliance: Compliance, values: Mapping[str, str], *, notice: bool) -> list[str]:
+    """Signature, notice, opt-out and postal address: the last lines of every message."""
+    signature = "\n".join(made for line in compliance.signature if (made := _fill(line, values)))
+    told = _fill(compliance.source_notice, values) or _fill(compliance.source_notice_undated, values)
+    opt_out = _fill(compliance.opt_out_with_link, values) or _fill(compliance.opt_out, values)
+    return [signature, told if notice else "", f"{opt_out}\n{values['sender.postal_address']}"]

@@ -1,0 +1,155 @@
+"""Research: who is in the run, and what each of them is worth.
+
+collect ─ files and provider jobs ─▶ leads in batches ─ enrich ─▶ score ─▶ scored | disqualified
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, cast
+
+import sqlalchemy as sa
+
+from orchestrator import runs
+from orchestrator.app import App
+from orchestrator.intake import import_path, join_run, read_leads, take_in
+from orchestrator.scoring import Score, Standing, score
+from shared.clock import iso, parse
+from shared.lead import Lead
+from shared.ports import LeadPage
+from shared.schema import campaign, campaign_lead, event, lead, run_lead
+from shared.telemetry import logger
+
+log = logger("research")
+BATCH = 100
+POLL_SECONDS = 0.25
+POLL_LIMIT_SECONDS = 1_800.0
+
+
+async def collect(app: App, run_id: str) -> dict[str, int]:
+    """Bring everyone into the run. Repeating it adds nobody twice."""
+    run = await runs.get(app.kernel, run_id)
+    await runs.mark(app.kernel, run_id, stage="collecting")
+    for path in cast("Sequence[str]", run.params.get("files", [])):
+        await import_path(app, path, run_id=run_id, batch_size=BATCH)
+    for post in cast("Sequence[Mapping[str, Any]]", run.params.get("posts", [])):
+        await _scrape(app, run_id, str(post["url"]), post["kind"], int(post.get("limit", 500)))
+    if run.params.get("stored"):
+        await _take_stored(app, run_id)
+    return {"batches": await runs.batches(app.kernel, run_id)}
+
+
+async def _scrape(app: App, run_id: str, url: str, kind: Literal["likers", "commenters"], limit: int) -> None:
+    """Start a provider's job, wait for it, and take its rows in."""
+    started = await app.suite.source.scrape_posts(
+        post_url=url, kind=kind, limit=limit, idempotency_key=f"run:{run_id}:{kind}:{url}"[:200]
+    )
+    if not started.done:
+        tell = log.info if started.status == "simulated" else log.warning
+        tell("research.job_not_started", status=started.status, reason=started.reason)
+        return
+    cursor, waited = "", 0.0
+    while waited < POLL_LIMIT_SECONDS:
+        page = await app.suite.source.get_job(job_id=started.reference, cursor=cursor)
+        await _take_page(app, run_id, page, url)
+        if page.status != "running" and not page.next_cursor:
+            return
+        cursor = page.next_cursor or cursor
+        if page.status == "running":
+            await app.kernel.clock.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+    log.warning("research.job_too_slow", seconds=POLL_LIMIT_SECONDS)
+
+
+async def _take_page(app: App, run_id: str, page: LeadPage, url: str) -> None:
+    now = iso(app.kernel.clock.now())
+
+    def change(connection: sa.Connection) -> None:
+        taken = take_in(connection, page.leads, now=now, batch=url, data_source="linkedin_provider")
+        join_run(connection, run_id, taken.lead_ids, BATCH)
+
+    if page.leads:
+        await app.kernel.store.write(change)
+
+
+async def _take_stored(app: App, run_id: str) -> None:
+    """Everyone we know who is in no campaign yet, a page at a time."""
+    after = ""
+    while True:
+        in_campaign = sa.select(campaign_lead.c.lead_id)
+        query = (
+            sa.select(lead.c.id)
+            .where(lead.c.id > after, lead.c.id.not_in(in_campaign))
+            .order_by(lead.c.id)
+            .limit(1_000)
+        )
+        ids = await app.kernel.store.read(lambda c, q=query: list(c.execute(q).scalars()))  # type: ignore[misc]
+        if not ids:
+            return
+        await app.kernel.store.write(lambda c, ids=ids: join_run(c, run_id, ids, BATCH))  # type: ignore[misc]
+        after = ids[-1]
+
+
+async def score_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
+    """Score one batch on what is known now."""
+    query = sa.select(run_lead.c.lead_id).where(
+        run_lead.c.run_id == run_id, run_lead.c.batch == batch, run_lead.c.state == "enriched"
+    )
+    now = app.kernel.clock.now()
+
+    def change(connection: sa.Connection) -> dict[str, int]:
+        ids = list(connection.execute(query).scalars())
+        leads = read_leads(connection, ids)
+        standings = standing_of(app, connection, leads, now)
+        for identifier, found in leads.items():
+            _keep(connection, run_id, identifier, score(found, app.rules, standings[identifier]))
+        return {"scored": len(leads)}
+
+    return await app.kernel.store.write(change)
+
+
+def standing_of(
+    app: App, connection: sa.Connection, leads: Mapping[str, Lead], now: datetime
+) -> dict[str, Standing]:
+    """What our own records say of each of them."""
+    addresses = [found.email for found in leads.values() if found.email]
+    suppressed = app.kernel.suppression.check(connection, addresses)
+    bounced = sa.select(event.c.lead_id).where(event.c.type == "bounced", event.c.lead_id.in_(list(leads)))
+    bounces = set(connection.execute(bounced).scalars())
+    contacts = (
+        sa.select(campaign_lead.c.lead_id, sa.func.max(campaign.c.updated_at))
+        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
+        .where(campaign_lead.c.lead_id.in_(list(leads)), campaign_lead.c.state == "live")
+        .group_by(campaign_lead.c.lead_id)
+    )
+    last = {row[0]: (now - parse(row[1])).days for row in connection.execute(contacts) if row[1]}
+    return {
+        identifier: Standing(
+            suppressed=suppressed.get(found.email) == "suppressed",
+            bounced=identifier in bounces,
+            contacted_days_ago=last.get(identifier, -1),
+        )
+        for identifier, found in leads.items()
+    }
+
+
+def _keep(connection: sa.Connection, run_id: str, identifier: str, result: Score) -> None:
+    data = {
+        "breakdown": dict(result.breakdown),
+        "reasons": list(result.reasons),
+        "review": list(result.review),
+        "intent": result.intent,
+        "completeness": result.completeness,
+        "gaps": list(result.gaps),
+        "seniority": result.seniority,
+    }
+    values = {
+        "state": "disqualified" if result.disqualified else "scored",
+        "tier": result.tier,
+        "score": result.icp,
+        "data": json.dumps(data),
+    }
+    if result.disqualified:
+        values["reason"] = "; ".join(result.disqualifiers) or f"score {result.icp}"
+    where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
+    connection.execute(sa.update(run_lead).where(*where).values(**values))

@@ -1,0 +1,214 @@
+"""The business rules as configured: `scoring.yaml`, `outreach.yaml`, `routing.yaml` and the templates.
+
+Every number and name a rule needs is here, validated; code holds only how they are applied.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from orchestrator.outreach_rules import CampaignType, Depth, OutreachRules
+from orchestrator.scoring_rules import Days, Points, ScoringRules
+from orchestrator.titles import phrase, vocabulary
+from shared.errors import ConfigError
+from shared.settings import SafetyFile, Strict, read_yaml
+
+ReplyClass = Literal[
+    "unsubscribe", "legal_threat", "complaint", "hostile", "bounce", "out_of_office", "auto_reply",
+    "left_company", "referral", "meeting_request", "positive_interest", "pricing_objection", "security_question",
+    "technical_question", "need_more_info", "already_have_solution", "bad_timing",
+    "not_interested", "unknown",
+]  # fmt: skip
+Trigger = Literal[
+    "competitor_employee", "enterprise", "c_level", "customer", "legal_threat", "opt_out_to_confirm",
+    "negative_reply", "pricing", "security", "buying_signal", "meeting_request", "demo_request",
+    "technical_question", "integration", "unclear_reply", "top_score", "many_touches", "engagement_change",
+    "persona_mismatch",
+]  # fmt: skip
+# What a template may name; a variable that is none of these is refused when the file is read.
+VARIABLES = vocabulary("""lead.first_name lead.last_name lead.title lead.company lead.industry
+    source.name source.kind source.data_source source.collected_on
+    engagement.action
+    context.competitor context.hook context.pain_point context.second_pain_point context.value context.angle
+    context.news
+    company.size company.industry
+    sender.first_name sender.name sender.title sender.company sender.offer sender.postal_address
+    sender.privacy_url sender.unsubscribe_url""")
+VARIABLE = re.compile(r"\{\{\s*([a-z_.]+)\s*\}\}")
+
+
+# ── routing.yaml ─────────────────────────────────────────────────────────────────────────────────────────
+class ReplyAction(Strict):
+    """What an answer of a class leads to."""
+
+    action: str
+    escalate: Literal["never", "always", "if_enterprise", "if_tier_1"] = "never"
+    automation: Literal["full", "partial", "none"] = "none"
+    suppress: bool = False
+    stop_sequence: bool = True
+
+
+class EscalationRow(Strict):
+    """Who gets it, how urgent it is and within how many minutes; `to` is empty where nobody does."""
+
+    to: tuple[str, ...] = ()
+    priority: Literal["block", "critical", "high", "medium", "low"]
+    due_minutes: Annotated[int, Field(ge=0, le=7 * 24 * 60)]
+
+
+class Span(Strict):
+    """Minutes to aim for and minutes at most."""
+
+    target_minutes: Annotated[int, Field(ge=0)]
+    maximum_minutes: Annotated[int, Field(ge=0)]
+
+
+class OutOfOffice(Strict):
+    """How long a sequence pauses, in days."""
+
+    days_after_return: Days
+    longest_pause_days: Days
+    without_date_days: Days
+
+
+class RoutingRules(Strict):
+    """routing.yaml."""
+
+    replies: dict[ReplyClass, ReplyAction]
+    out_of_office: OutOfOffice
+    enterprise_employees: Annotated[int, Field(ge=1)]
+    top_score: Points
+    many_touches: Annotated[int, Field(ge=1)]
+    escalations: dict[Trigger, EscalationRow]
+    response_times: dict[str, Span]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        missing = [name for name in get_args(ReplyClass) if name not in self.replies]
+        missing += [name for name in get_args(Trigger) if name not in self.escalations]
+        if missing:
+            raise ValueError(f"a row is missing for {', '.join(missing)}")
+        return self
+
+
+# ── templates ────────────────────────────────────────────────────────────────────────────────────────────
+def _sentence(given: object) -> object:
+    return {"text": given} if isinstance(given, str) else given
+
+
+class Sentence(Strict):
+    """One sentence. If a variable it names is unknown, `instead` stands in, or nothing does."""
+
+    text: str = Field(min_length=1)
+    instead: str = ""
+    depth: Depth = "minimal"
+
+    @field_validator("text", "instead")
+    @classmethod
+    def _known_variables(cls, text: str) -> str:
+        unknown = set(VARIABLE.findall(text)) - VARIABLES
+        if unknown or "{" in VARIABLE.sub("", text):
+            raise ValueError(f"unknown variable or brace: {', '.join(sorted(unknown)) or text}")
+        return text
+
+    @cached_property
+    def variables(self) -> tuple[str, ...]:
+        """The variables the sentence needs."""
+        return tuple(VARIABLE.findall(self.text))
+
+
+Line = Annotated[Sentence, BeforeValidator(_sentence)]
+
+
+class MessageTemplate(Strict):
+    """One message: subjects in order of preference (none continues the thread), paragraphs of sentences."""
+
+    subject: tuple[Line, ...] = ()
+    body: tuple[tuple[Line, ...], ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _never_empty(self) -> Self:
+        if self.subject and self.subject[-1].variables:
+            raise ValueError("the last subject must need no variable")
+        sure = [
+            line
+            for lines in self.body[1:]
+            for line in lines
+            if not line.variables and line.depth == "minimal"
+        ]
+        if not sure:
+            raise ValueError(
+                "a body needs a sentence of depth minimal that needs no variable, after the greeting"
+            )
+        return self
+
+
+class VariantTemplate(Strict):
+    """One of the two versions that are compared."""
+
+    idea: str
+    messages: tuple[MessageTemplate, ...] = Field(min_length=4, max_length=4)
+
+    @model_validator(mode="after")
+    def _starts_with_subject(self) -> Self:
+        if not self.messages[0].subject:
+            raise ValueError("the first message needs a subject")
+        return self
+
+
+class Template(Strict):
+    """templates/<campaign type>.yaml."""
+
+    type: CampaignType
+    hypothesis: str = Field(min_length=20)
+    variants: dict[Literal["A", "B"], VariantTemplate]
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if set(self.variants) != {"A", "B"}:
+            raise ValueError("variants A and B are both needed")
+        return self
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All of it, as one value that pure functions take."""
+
+    scoring: ScoringRules
+    outreach: OutreachRules
+    routing: RoutingRules
+    templates: Mapping[CampaignType, Template]
+    free_mail: frozenset[str]
+
+    @cached_property
+    def competitor_names(self) -> frozenset[str]:
+        """Every competitor's names as phrases."""
+        return frozenset(phrase(name) for entry in self.outreach.competitors for name in entry.names)
+
+    @cached_property
+    def competitor_domains(self) -> frozenset[str]:
+        """Every competitor's domains."""
+        return frozenset(domain for entry in self.outreach.competitors for domain in entry.domains)
+
+
+def load_rules(folder: Path) -> Rules:
+    """Read and validate the rules under `folder`; `ConfigError` names file, line and what is expected."""
+    templates = {}
+    for name in get_args(CampaignType):
+        path = folder / "templates" / f"{name}.yaml"
+        template = read_yaml(path, Template)
+        if template.type != name:
+            raise ConfigError(f"{path}:1: type must be {name}, as the file is called")
+        templates[name] = template
+    return Rules(
+        scoring=read_yaml(folder / "scoring.yaml", ScoringRules),
+        outreach=read_yaml(folder / "outreach.yaml", OutreachRules),
+        routing=read_yaml(folder / "routing.yaml", RoutingRules),
+        templates=templates,
+        free_mail=frozenset(read_yaml(folder / "safety.yaml", SafetyFile).free_mail),
+    )

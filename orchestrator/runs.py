@@ -1,0 +1,139 @@
+"""Runs: what was asked, how far it is, and how it ended.
+
+running ─ research ─▶ researched ─ plan ─▶ review ─ launching ─▶ finished
+        ─▶ failed (message says why) · cancelled
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from shared.audit import Entry, append
+from shared.clock import iso
+from shared.effect import Json
+from shared.errors import Invalid
+from shared.kernel import Kernel
+from shared.schema import campaign, run, run_lead
+from shared.telemetry import correlation
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the pipeline. Times are ISO 8601."""
+
+    id: str
+    mode: str
+    state: str
+    stage: str
+    params: Mapping[str, Json]
+    message: str
+    correlation_id: str
+    started_at: str
+    finished_at: str
+
+
+def _run(row: sa.Row[tuple[object, ...]]) -> Run:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's columns
+    values.pop("counts")
+    return Run(**{**values, "params": json.loads(values["params"])})
+
+
+async def create(kernel: Kernel, params: Mapping[str, Json]) -> Run:
+    """Write down a new run; nothing begins yet."""
+    identifier = secrets.token_hex(5)
+    safety = await kernel.switches.now()
+    now = kernel.clock.now()
+    values = {
+        "id": identifier,
+        "mode": "safe" if safety.safe_mode else "live",
+        "state": "running",
+        "stage": "waiting",
+        "params": json.dumps(dict(params)),
+        "correlation_id": correlation() or identifier,
+        "started_at": iso(now),
+    }
+
+    def change(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(run).values(**values))
+        append(connection, [Entry("run.created", identifier, {"mode": values["mode"]})], now)
+
+    await kernel.store.write(change)
+    return await get(kernel, identifier)
+
+
+def asked(params: str) -> str:
+    """Which flow a run asks for: research, plan, or run (both)."""
+    return str(json.loads(params).get("asked", "run"))
+
+
+async def ask(kernel: Kernel, identifier: str, flow: str) -> None:
+    """Ask for the next phase of a run; the worker starts it."""
+    found = await get(kernel, identifier)
+    params = json.dumps({**found.params, "asked": flow})
+    values = {"params": params, "state": "running", "message": ""}
+    await kernel.store.write(
+        lambda c: c.execute(sa.update(run).where(run.c.id == identifier).values(**values))
+    )
+
+
+async def get(kernel: Kernel, identifier: str) -> Run:
+    """The run of that id, or `Invalid`."""
+    query = sa.select(run).where(run.c.id == identifier)
+    row = await kernel.store.read(lambda c: c.execute(query).one_or_none())
+    if row is None:
+        raise Invalid(f"no run is called {identifier[:40]}; see swarm runs", field="run_id")
+    return _run(row)
+
+
+async def newest(kernel: Kernel, limit: int = 20) -> list[Run]:
+    """The latest runs, newest first."""
+    query = sa.select(run).order_by(run.c.started_at.desc()).limit(limit)
+    return await kernel.store.read(lambda c: [_run(row) for row in c.execute(query)])
+
+
+async def mark(
+    kernel: Kernel, identifier: str, *, stage: str = "", state: str = "", message: str = ""
+) -> None:
+    """Note how far a run is; what is empty stays as it was."""
+    values = {key: v for key, v in {"stage": stage, "state": state, "message": message}.items() if v}
+    if state in {"finished", "failed", "cancelled"}:
+        values["finished_at"] = iso(kernel.clock.now())
+    await kernel.store.write(
+        lambda c: c.execute(sa.update(run).where(run.c.id == identifier).values(**values))
+    )
+
+
+async def batches(kernel: Kernel, identifier: str) -> int:
+    """How many batches of leads a run has."""
+    query = sa.select(sa.func.max(run_lead.c.batch)).where(run_lead.c.run_id == identifier)
+    last = await kernel.store.read(lambda c: c.execute(query).scalar())
+    return 0 if last is None else last + 1
+
+
+async def progress(kernel: Kernel, identifier: str) -> dict[str, int]:
+    """Leads of a run by state."""
+    query = (
+        sa.select(run_lead.c.state, sa.func.count())
+        .where(run_lead.c.run_id == identifier)
+        .group_by(run_lead.c.state)
+    )
+    return await kernel.store.read(lambda c: {row[0]: row[1] for row in c.execute(query)})
+
+
+async def finish_if_done(kernel: Kernel, identifier: str) -> None:
+    """A run is finished once none of its campaigns waits for a person or for its launch."""
+    open_states = ("drafted", "pending_review", "approved", "launching", "stalled")
+
+    def change(connection: sa.Connection) -> None:
+        waiting = sa.select(sa.func.count()).where(
+            campaign.c.run_id == identifier, campaign.c.state.in_(open_states)
+        )
+        if not connection.execute(waiting).scalar():
+            ended = {"state": "finished", "stage": "done", "finished_at": iso(kernel.clock.now())}
+            live = run.c.state.in_(("running", "review", "launching"))
+            connection.execute(sa.update(run).where(run.c.id == identifier, live).values(**ended))
+
+    await kernel.store.write(change)

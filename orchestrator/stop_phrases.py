@@ -1,0 +1,263 @@
+"""What stops mail, in several languages: opt-outs, legal threats, hostility; and what a sign of a class is.
+
+Texts are compared folded (lower case, no accents, straight quotes). These words are kept in code, not in
+configuration: no setting may make an opt-out go unheard.
+"""
+
+import re
+from dataclasses import dataclass
+
+from orchestrator.rules import ReplyClass
+from orchestrator.titles import vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A pattern that speaks for a class. `id` is what is kept as evidence; the text is not."""
+
+    id: str
+    reply: ReplyClass
+    pattern: re.Pattern[str]
+    confidence: float = 0.85
+
+
+def sign(name: str, reply: ReplyClass, *patterns: str, confidence: float = 0.85) -> Sign:
+    """A sign whose id is its class and name; several patterns are alternatives."""
+    return Sign(f"{reply}.{name}", reply, re.compile("|".join(patterns)), confidence)
+
+
+# Whole texts or sentences, without courtesies and punctuation, that can only mean one thing.
+EXACT_OPT_OUT = frozenset(
+    """unsubscribe|unsubscribe me|unsub|unsubcribe|unsuscribe|unsubsribe|unsubscibe|stop|stop it|stop now
+    |remove|remove me|opt out|optout|opt me out
+    |remove me from your list|remove me from this list|remove me from your mailing list
+    |remove me from your lists
+    |remove me from the list|remove me from all lists|remove my email|remove my email address
+    |delete me from your list|take me off your list|take me off this list
+    |take me off your mailing list|take me off the list|take me off|stop emailing me|stop emailing
+    |stop mailing me|stop writing to me
+    |stop contacting me|stop sending me emails|stop sending me email|stop sending emails|stop messaging me
+    |stop sending these|stop spamming me|stop spamming
+    |do not contact me|dont contact me|do not contact me again|dont contact me again|do not email me
+    |dont email me
+    |do not email me again|dont email me again|never contact me again|never email me again|no more emails
+    |no more email|no more mails|leave me alone
+    |i want to unsubscribe|i would like to unsubscribe|id like to unsubscribe|i wish to unsubscribe
+    |i want to opt out|i would like to opt out|do not write to me again|dont write to me again
+    |do not contact|cease contact|cease all contact|lose my email|lose my email address|lose my number
+    |cancel my subscription|end my subscription
+    |abmelden|abbestellen|austragen|stopp|stop mails|keine mails mehr|keine emails mehr|keine e mails mehr
+    |keine weiteren mails|keine werbung|keine werbung mehr
+    |nehmen sie mich von der liste|nehmen sie mich aus dem verteiler|aus dem verteiler nehmen
+    |loschen sie mich|tragen sie mich aus|ich mochte mich abmelden|hiermit melde ich mich ab
+    |schreiben sie mir nicht mehr|kontaktieren sie mich nicht mehr
+    |desinscrire|desinscription|desabonner|desabonnement|desabonnez moi|desinscrivez moi|me desinscrire
+    |me desabonner|de me desinscrire|de me desabonner|de me retirer de votre liste|stop svp
+    |ne me contactez plus|ne m ecrivez plus|retirez moi de votre liste|supprimez moi de votre liste
+    |plus de mails|arretez
+    |darme de baja|dar de baja|baja|deme de baja|dame de baja|darse de baja|cancelar suscripcion
+    |no me escriba mas|no me escriban mas|no me contacte mas|no me contacten mas|eliminenme de su lista
+    |quiteme de su lista|borrenme de su lista|no mas correos
+    |cancellami|cancellarmi|disiscrivermi|disiscrivimi|cancellatemi|rimuovetemi|rimuovimi|cancellazione
+    |non contattatemi piu|non scrivetemi piu
+    |afmelden|uitschrijven|schrijf mij uit|haal mij van de lijst|geen mails meer|geen e mails meer
+    |stop met mailen
+    |remova me|remover|descadastrar|cancelar inscricao|me remova da lista|pare de me enviar emails
+    |nao me escreva mais
+    |wypisz mnie|avregistrera|avmeld|frameld|退订|取消订阅|配信停止""".replace("\n", "")
+    .replace("    ", "")
+    .split("|")
+)
+# Courtesies, greetings and sign-offs around them.
+COURTESIES = re.compile(
+    r"\b(?:please|pls|plz|kindly|thank you(?: very much| so much)?|thanks(?: a lot| so much| very much)?"
+    r"|thx|many thanks|cheers|regards"
+    r"|kind regards|best regards|best|sincerely|hi|hello|hey|dear(?: sir| madam| all)?|good (?:morning"
+    r"|afternoon|day)|ok|okay|immediately|now|asap|today|at once|again"
+    r"|bitte|danke(?: schon)?|vielen dank|hallo|guten tag|mit freundlichen grussen|freundliche grusse|mfg"
+    r"|sofort|umgehend"
+    r"|merci(?: beaucoup| d avance)?|bonjour|cordialement|s il vous plait|svp|s v p|gracias|por favor|hola"
+    r"|saludos|buenos dias"
+    r"|grazie|per favore|per cortesia|buongiorno|cordiali saluti|alstublieft|bedankt|dank u|obrigado"
+    r"|obrigada)\b"
+)
+# Single words that are an opt-out only when they are the whole answer.
+ONLY_ALONE = vocabulary("stop remove remover baja arretez stopp cancellazione")
+# Asks to stay: not an opt-out, unless it is a reproach ("why don't you remove me").
+KEEPS = re.compile(
+    r"(?<!you )(?<!they )(?<!why )(?<!if you )\b(?:do not|dont|never|no need to|please dont|didnt|did not"
+    r"|not)(?: want(?:ed)?)?(?: to)?(?: please)? "
+    r"(?:remove me|take me off|unsubscribe|be removed|opt out|stop (?:sending|emailing|writing"
+    r"|the))\b(?: me)?"
+    r"|\bnicht (?:abmelden|austragen|abbestellen)\b|\bne me (?:desinscrivez|desabonnez|retirez"
+    r"|supprimez) pas\b|\bno me (?:den|de|elimine|quite) (?:de )?baja\b"
+)
+
+LEGAL = (
+    sign(
+        "lawyer",
+        "legal_threat",
+        r"\b(?:my|our) (?:lawyers?|attorneys?|solicitors?|legal (?:team|department|counsel))\b",
+        r"\blegal (?:action|steps|proceedings|consequences)\b",
+        r"\bcease and desist\b",
+        r"\b(?:sue|suing) (?:you|your)\b",
+        r"\bin court\b",
+        r"\bsmall claims\b",
+        r"\b(?:rechtsanwalt|anwalt|abmahnung|unterlassung\w*|rechtliche schritte|anzeige erstatten)\b",
+        r"\b(?:mon|notre) avocat\b|\bmise en demeure\b|\bpoursuites\b",
+        r"\b(?:mi|nuestro) abogado\b|\bacciones legales\b",
+        r"\bmio avvocato\b|\bvie legali\b",
+    ),
+    sign(
+        "authority",
+        "legal_threat",
+        r"\b(?:report|complain|complaint)\w*\b.{0,60}\b(?:ico|ftc|cnil|authority|regulator|commissioner"
+        r"|dpa)\b",
+        r"\bdata protection authority\b|\binformation commissioner\b",
+        r"\bdatenschutzbehorde\b|\bdatenschutzbeauftragte\w*\b|\baepd\b|\bla cnil\b"
+        r"|\bgarante (?:della )?privacy\b",
+    ),
+    sign(
+        "statute",
+        "legal_threat",
+        r"\bcan[- ]?spam\b",
+        r"\b(?:violat\w+|breach\w*|illegal|unlawful|against)\b.{0,40}\b(?:gdpr|dsgvo|rgpd|law|pecr|casl"
+        r"|privacy)\b",
+        r"\b(?:gdpr|dsgvo|rgpd|pecr|casl)\b.{0,40}\b(?:violat\w+|breach\w*|request|complaint|verstoss"
+        r"|illegal|unlawful)\b",
+        r"\bunder (?:the )?(?:gdpr|dsgvo|rgpd|uk gdpr)\b",
+        r"\bnot gdpr\b",
+        r"\b(?:article|art\.?|artikel) (?:15|17|21)\b",
+        r"\bright to (?:erasure|be forgotten|object|access)\b",
+        r"\bsubject access request\b|\bdsar\b",
+        r"\billegal(?:er)? (?:spam|werbung)\b",
+    ),
+    sign(
+        "data_question",
+        "legal_threat",
+        r"\b(?:how|where) did you (?:get|find|obtain|come by|source) my (?:e-?mail|address|data|details"
+        r"|contact|name|info\w*)\b",
+        r"\bwhere (?:do|did) you have my\b",
+        r"\b(?:delete|erase|remove) (?:all )?(?:of )?my (?:personal )?(?:data|information|details|records)\b",
+        r"\bwhat (?:personal )?data do you (?:hold|have|store)\b",
+        r"\bwoher haben sie meine\b|\bloschen sie (?:alle )?meine daten\b|\bmeine daten (?:zu )?loschen\b",
+        r"\bcomment avez[- ]vous (?:eu|obtenu|trouve) mon\b|\bsupprime[rz] mes donnees\b",
+        r"\bcomo (?:han conseguido|consiguio|obtuvieron|obtuvo) mi\b|\bborr(?:ar|en|e) mis datos\b",
+        r"\bcome (?:avete|ha) (?:avuto|ottenuto|trovato) (?:il mio|la mia|i miei)\b",
+        r"\bhoe komt u aan mijn\b",
+    ),
+)
+
+FUZZY_OPT_OUT = (
+    sign(
+        "word",
+        "unsubscribe",
+        r"\b(?:un|ub)[- ]?su(?:b|s|bs)?(?:s|c|sc)?r?i?b(?:e|ed|ing|tion)?\b",
+        r"\bunsub\b",
+        r"\bopt(?:ing|ed)?[- ]?(?:me )?out\b",
+        r"退订|取消订阅|不要再发|配信停止|拒收",
+    ),
+    sign(
+        "remove",
+        "unsubscribe",
+        r"\b(?:remove|delete|take|strike|drop|get|scrub|wipe|purge) (?:me|us|my (?:e-?mail|address|name"
+        r"|contact\w*)|this (?:e-?mail|address))\b.{0,25}\b(?:off|from|out|list|database|system|crm)\b",
+        r"\bremove me\b",
+        r"\btake me off\b",
+        r"\b(?:off|from) (?:of )?your (?:mailing |contact |e-?mail |distribution )?(?:lists?|database)\b",
+    ),
+    sign(
+        "stop",
+        "unsubscribe",
+        r"\b(?:stop|quit|cease) (?:e-?mailing|mailing|writing|contacting|messaging|sending|spamming"
+        r"|bothering|harassing|pestering|reaching out|with (?:these|the|this))\b",
+        r"\b(?:do not|dont|never|not) (?:ever )?(?:e-?mail|contact|write(?: to)?|message|mail|send|bother"
+        r"|reach out to) (?:me|us|this|any)\b",
+        r"\bno (?:more|further) (?:e-?mails?|mails?|messages?|contact|communication|outreach)\b",
+        r"\bleave (?:me|us) alone\b",
+        r"\b(?:do not|dont|no longer) (?:want|wish) (?:to (?:receive|hear|get|be contacted)|any|your"
+        r"|these)\b",
+        r"\bcease\b.{0,20}\bcontact\b",
+        r"\bstop\.?$|^stop(?!\w| by\b| in\b)",
+        r"\b(?:lose|forget) my (?:e-?mail|address|number)\b",
+        r"\bnot (?:to be|be) contacted\b",
+    ),
+    sign(
+        "de",
+        "unsubscribe",
+        r"\b(?:abmeld\w*|abbestell\w*|austrag\w*|tragen sie mich\b.{0,20}\baus)\b",
+        r"\b(?:aus|von) (?:dem|ihrem|ihrer|der|eurem) (?:verteiler|liste|newsletter)\b",
+        r"\b(?:keine|nicht) (?:weiteren? |mehr )?(?:e-?mails?|mails?|werbung|nachrichten"
+        r"|kontakt\w*)\b.{0,20}(?:mehr|senden|schicken|$)",
+        r"\b(?:schreiben|kontaktieren|belastigen|mailen) sie mi(?:r|ch)\b.{0,12}\bnicht\b",
+    ),
+    sign(
+        "fr",
+        "unsubscribe",
+        r"\bdes(?:inscri\w*|abonn\w*)\b",
+        r"\bne (?:plus|pas) (?:me|recevoir|etre)\b",
+        r"\bne (?:me|m') ?(?:contact\w*|ecri\w*|envoy\w*|sollicit\w*) (?:plus|pas)\b",
+        r"\b(?:retir|supprim|enlev)\w+[- ]moi\b",
+        r"\bde votre liste\b",
+    ),
+    sign(
+        "es",
+        "unsubscribe",
+        r"\b(?:dar|de|den|darme|deme|dame|darse) (?:me )?de baja\b",
+        r"\bno (?:me )?(?:escrib\w*|contact\w*|envi\w*|mand\w*) (?:mas|nunca)\b",
+        r"\b(?:elimin|borr|quit|sac)\w*me\b",
+        r"\bde (?:su|tu|vuestra) lista\b",
+        r"\bno (?:quiero|deseo) recibir\b",
+    ),
+    sign(
+        "it",
+        "unsubscribe",
+        r"\b(?:cancell|rimuov|disiscriv|togli)\w*(?:mi|temi|rmi)\b",
+        r"\bnon (?:mi )?(?:contatt|scriv|invi|mand)\w* piu\b",
+        r"\bdalla (?:vostra|tua|sua) (?:lista|mailing list)\b",
+        r"\bnon (?:voglio|desidero) (?:piu )?ricevere\b",
+    ),
+    sign(
+        "nl",
+        "unsubscribe",
+        r"\b(?:afmeld\w*|uitschrijv\w*|schrijf m(?:e|ij) uit)\b",
+        r"\bgeen (?:e-?)?mails? meer\b",
+        r"\bvan (?:de|uw|je|jullie) (?:mailing)?lijst\b",
+        r"\bniet meer (?:mailen|benaderen|contacteren)\b",
+    ),
+    sign(
+        "pt",
+        "unsubscribe",
+        r"\bdescadastr\w*\b",
+        r"\b(?:remov|retir|exclu)\w*[- ]me\b|\bme (?:remova|retire|exclua)\w*\b",
+        r"\bnao (?:me )?(?:envi|escrev|contat|mand)\w* mais\b",
+        r"\bnao (?:quero|desejo) (?:mais )?receber\b",
+    ),
+)
+
+HOSTILE = (
+    sign(
+        "insult",
+        "hostile",
+        r"\bf+u+c+k+ ?(?:off|you|u|your|yourself)\b",
+        r"\b(?:piss|bugger|sod) off\b",
+        r"\bgo to hell\b",
+        r"\bscrew you\b",
+        r"\b(?:you|u) (?:are|r) (?:\w+ ){0,3}(?:idiots?|scum|spammers?|parasites?|morons?|scammers?"
+        r"|pathetic)\b",
+        r"\b(?:idiots?|scumbags?|assholes?|bastards?|morons?)\b",
+        r"\bspammers?\b",
+        r"\bverpiss\w*\b|\bverschwinde\w*\b",
+        r"\b(?:va te faire|fous[- ]moi la paix|connards?)\b",
+        r"\b(?:vete a la mierda|que te jodan|gilipollas|vaffanculo)\b",
+        r"\bharass(?:ment|ing)\b",
+    ),
+    sign(
+        "accusation",
+        "complaint",
+        r"\b(?:report|reported|reporting|mark|marked|marking|flag|flagged|flagging) (?:you|this|it"
+        r"|your \w+|the \w+)\b.{0,25}\b(?:as )?(?:spam|junk|phishing|abuse)\b",
+        r"\b(?:this|your (?:e-?mail|message)) is (?:\w+ )?(?:spam|unsolicited)\b",
+        r"\bunsolicited (?:e-?mail|spam|mail|message)\b",
+    ),
+)

@@ -1,0 +1,127 @@
+"""What every page has at hand: the product, the accounts, the templates; and how a page is made of them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any, cast
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from orchestrator.accounts import Accounts, Right, Visit, allowed
+from orchestrator.app import App
+from shared.clock import parse
+from shared.foreign import clean
+from shared.telemetry import correlation
+
+Receiver = Callable[[App, str, Mapping[str, str], bytes], Awaitable[int]]
+# What a page may say about what was just done; the address carries only the word on the left.
+SAID: Mapping[str, str] = {
+    "approved": "Approved. The launch begins with the next run of the worker.",
+    "rejected": "Rejected. Nothing of it will be sent.",
+    "edited": "Saved and checked again.",
+    "read": "Noted as read.",
+    "left_out": "Left out.",
+    "let_in": "Back in the campaign.",
+    "paused": "Paused, here and at the vendor.",
+    "paused_here": "Paused here. The campaign isn't at the vendor yet.",
+    "paused_unconfirmed": "Paused here, but the vendor hasn't confirmed it: look there too.",
+    "resumed": "Resumed.",
+    "not_resumed": "Not resumed: it is paused again. See the effects in the campaign's history.",
+    "killed": "The kill switch is on. No effect begins any more.",
+    "killed_by_file": "The kill switch is on by the flag file; the database could not be written.",
+    "released": "The kill switch is released.",
+    "still_killed": "Released in the database, but environment or configuration still hold it on.",
+    "safe_on": "Safe mode is on: everything is simulated.",
+    "safe_off": "Left safe mode as far as the database has a say.",
+    "cleared": "Cleared.",
+    "suppressed": "On the list: nobody there will be written to.",
+    "suppressed_before": "It was on the list already.",
+    "welcome": "Your account is ready. Log in.",
+    "logged_out": "You are logged out.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Made once by `create_web`."""
+
+    app: App
+    accounts: Accounts
+    templates: jinja2.Environment
+    hosts: frozenset[str]
+    receive: Receiver
+    secure: bool
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name; the prefix binds it to this host where that works."""
+        return "__Host-gatekeeper" if self.secure else "gatekeeper"
+
+
+def desk(request: Request) -> Desk:
+    """What `create_web` laid out."""
+    return cast("Desk", request.app.state.desk)
+
+
+def templates() -> jinja2.Environment:
+    """The templates: everything escaped, and a missing value is a fault rather than an empty place."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(files("orchestrator.web") / "templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(when=when, plain=plain, outside=outside)
+    return environment
+
+
+def when(text: str) -> str:
+    """`2026-11-23T11:15:00+00:00` → `23 Nov 2026, 11:15 UTC`; what isn't a time stays as it is."""
+    try:
+        moment: datetime = parse(text)
+    except ValueError:
+        return text
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def plain(text: str) -> str:
+    """`pending_review` → `pending review`."""
+    return text.replace("_", " ")
+
+
+def outside(text: str) -> str:
+    """Text from outside without what hides or reorders it; escaping is the template's part."""
+    return clean(text)
+
+
+async def page(
+    request: Request, template: str, visit: Visit | None, *, status: int = HTTPStatus.OK, **values: Any
+) -> Response:
+    """An HTML page with what stands on each of them: who is here, and the state of every switch."""
+    at = desk(request)
+    safety = await at.app.kernel.switches.now()
+
+    def may(right: Right) -> bool:
+        return visit is not None and not visit.idle and allowed(visit.account.role, right)
+
+    text = at.templates.get_template(template).render(
+        visit=visit,
+        may=may,
+        safety=safety,
+        sandbox=at.app.kernel.settings.all_sandbox,
+        path=request.url.path,
+        said=SAID.get(request.query_params.get("said", ""), ""),
+        correlation_id=correlation(),
+        **values,
+    )
+    return HTMLResponse(text, status_code=status)
+
+
+def done(to: str, said: str) -> Response:
+    """After a change: a page to look at, so that reloading repeats nothing."""
+    return RedirectResponse(f"{to}{'&' if '?' in to else '?'}said={said}", HTTPStatus.SEE_OTHER)

@@ -1,0 +1,58 @@
+"""The do-not-contact list: who is on it, and putting somebody on it."""
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orchestrator.accounts import Visit
+from orchestrator.web.desk import desk, done, page
+from orchestrator.web.session import Form, changing, given, shown
+from shared.errors import Invalid
+from shared.suppression import Suppressed
+
+LONGEST = 320
+
+
+@shown
+async def show(request: Request, visit: Visit) -> Response:
+    """How many are on it, and both forms. The list itself holds no addresses, only keyed hashes."""
+    return await _page(request, visit)
+
+
+async def _page(
+    request: Request,
+    visit: Visit,
+    *,
+    asked: str = "",
+    found: Suppressed | None = None,
+    problem: str = "",
+) -> Response:
+    count = await desk(request).app.kernel.suppression.count()
+    status = HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK
+    values = {"asked": asked, "found": found, "problem": problem, "count": count}
+    return await page(request, "suppression.html", visit, status=status, **values)
+
+
+@changing("read")
+async def check(request: Request, visit: Visit, form: Form) -> Response:
+    """Whether an address or a domain is on it. A form, so that no address stands in an URL."""
+    asked = form.text("target").strip()[:LONGEST]
+    try:
+        found = await desk(request).app.kernel.suppression.find(asked)
+    except Invalid as error:
+        return await _page(request, visit, asked=asked, problem=error.message)
+    return await _page(request, visit, asked=asked, found=found)
+
+
+@changing("suppress")
+async def add(request: Request, visit: Visit, form: Form) -> Response:
+    """Put an address or a domain on it."""
+    target = form.text("target").strip()[:LONGEST]
+    try:
+        new = await desk(request).app.kernel.suppression.add(
+            target, reason=given(form, "reason"), source="gatekeeper", actor=visit.account.email
+        )
+    except Invalid as error:
+        return await _page(request, visit, asked=target, problem=error.message)
+    return done("/suppression", "suppressed" if new else "suppressed_before")

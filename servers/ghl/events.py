@@ -1,0 +1,210 @@
+"""GoHighLevel's webhooks: whether one is genuine, and what it says, by tables.
+
+Two unlike ways lead here. A Marketplace app's webhooks are signed: `X-GHL-Signature`, Ed25519 over the raw
+body. A workflow's "Custom Webhook", the only push of an install without an app, carries our secret in
+`x-swarm-secret`. Whoever sends a signature is judged by it alone. Payloads are flat, or nested under `data`.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from servers.ghl.contacts import DNC_TAG, DND_ON, dnd_status, tags_of
+from shared.effect import Json, digest
+from shared.event import Event, EventType
+from shared.settings import VendorSettings
+from shared.webhook import WebhookSource, same_secret
+
+SIGNATURE = "x-ghl-signature"
+SECRET = "x-swarm-secret"  # noqa: S105 - the header's name, not a secret
+MAX_TEXT = 20_000
+
+TYPES: Mapping[str, EventType] = {
+    "ContactCreate": "contact_created",
+    "ContactUpdate": "contact_updated",
+    "ContactDelete": "contact_deleted",
+    "ContactTagUpdate": "tags_changed",
+    "ContactDndUpdate": "dnd_changed",
+    "InboundMessage": "message_received",
+    "OutboundMessage": "message_sent",
+    "OpportunityCreate": "opportunity_changed",
+    "OpportunityUpdate": "opportunity_changed",
+    "OpportunityDelete": "opportunity_changed",
+    "OpportunityStageUpdate": "opportunity_changed",
+    "OpportunityStatusUpdate": "opportunity_changed",
+    "OpportunityAssignedToUpdate": "opportunity_changed",
+    "OpportunityMonetaryValueUpdate": "opportunity_changed",
+}
+# The type was seen wrong where the direction was right.
+DIRECTIONS: Mapping[str, EventType] = {"inbound": "message_received", "outbound": "message_sent"}
+EMAIL_STATS: Mapping[str, EventType] = {"complained": "complained", "unsubscribed": "unsubscribed"}
+TRUE = {"true", "1", "yes", "on"}
+
+
+def verify(headers: Mapping[str, str], raw: bytes, settings: VendorSettings) -> bool:
+    """Whether the body is the vendor's, or carries our secret; anything unreadable is not."""
+    if SIGNATURE in headers:
+        return any(_signed(headers[SIGNATURE], raw, key) for key in _keys(settings))
+    return same_secret(headers.get(SECRET, ""), settings.secrets.get("webhook_secret", ""))
+
+
+def _keys(settings: VendorSettings) -> Iterator[Ed25519PublicKey]:
+    """Every key that can be read: a broken one accepts nothing and hides no other."""
+    configured = settings.options.get("webhook_keys")
+    listed = configured if isinstance(configured, (list, tuple)) else ()
+    for text in (*listed, settings.secrets.get("webhook_key", "")):
+        try:
+            key = load_der_public_key(base64.b64decode(str(text), validate=True))
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        if isinstance(key, Ed25519PublicKey):
+            yield key
+
+
+def _signed(signature: str, raw: bytes, key: Ed25519PublicKey) -> bool:
+    """The header holds base64, or the word N/A where the vendor did not sign."""
+    try:
+        key.verify(base64.b64decode(signature, validate=True), raw)
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def parse(payload: Mapping[str, Any]) -> Event:
+    """What the payload says; an unknown type stays `unknown` and keeps its id."""
+    nested = payload.get("data")
+    whole = {**nested, **payload} if isinstance(nested, Mapping) else payload
+    kind = _text(whole, "type")
+    return READERS.get(_family(kind), _unknown)(kind, whole)
+
+
+def _family(kind: str) -> str:
+    return next((family for family in ("Contact", "Opportunity") if kind.startswith(family)), kind)
+
+
+def _contact(kind: str, whole: Mapping[str, Any]) -> Event:
+    reason = _stop(whole)
+    return Event(
+        **_frame(kind, whole),
+        type=TYPES.get(kind, "unknown"),
+        email=_address(whole, "email"),
+        contact_ref=_text(whole, "id") or _text(whole, "contactId"),
+        stops_contact=bool(reason),
+        reason=reason,
+        detail={"tags": list[Json](sorted(tags_of(_lists(whole)))), "type": kind},
+    )
+
+
+def _stop(whole: Mapping[str, Any]) -> str:
+    """Why the person may not be written to any more; every contact event is a snapshot that may say so."""
+    if str(whole.get("dnd")).lower() in TRUE:
+        return "crm_dnd"
+    if isinstance(whole.get("dndSettings"), Mapping) and dnd_status(whole, "email") in DND_ON:
+        return "crm_dnd_email"
+    return "crm_dnc_tag" if DNC_TAG in tags_of(_lists(whole)) else ""
+
+
+def _message(kind: str, whole: Mapping[str, Any]) -> Event:
+    """A message of any channel; its text is data."""
+    received = DIRECTIONS.get(_text(whole, "direction"), TYPES[kind])
+    return Event(
+        **_frame(kind, whole),
+        type=received,
+        email=_address(whole, "from" if received == "message_received" else "to"),
+        contact_ref=_text(whole, "contactId"),
+        reference=_text(whole, "messageId") or _text(whole, "emailMessageId"),
+        subject=_text(whole, "subject"),
+        text=_text(whole, "body"),
+        detail={
+            "channel": _text(whole, "messageType"),
+            "conversation": _text(whole, "conversationId"),
+            "thread": _text(whole, "threadId"),
+        },
+    )
+
+
+def _opportunity(kind: str, whole: Mapping[str, Any]) -> Event:
+    """Its state now: the vendor does not say from which stage it came."""
+    names = ("pipelineId", "pipelineStageId", "status", "name", "monetaryValue")
+    detail: dict[str, Json] = {name: _text(whole, name) for name in names}
+    return Event(
+        **_frame(kind, whole),
+        type=TYPES.get(kind, "unknown"),
+        contact_ref=_text(whole, "contactId"),
+        reference=_text(whole, "id"),
+        detail={**detail, "type": kind},
+    )
+
+
+def _email_stats(kind: str, whole: Mapping[str, Any]) -> Event:
+    """What the CRM's own mail server saw; only what ends contact is read: its vocabulary is undocumented."""
+    payload = whole.get("webhookPayload")
+    inner = payload if isinstance(payload, Mapping) else {}
+    meaning = EMAIL_STATS.get(_text(inner, "event"), "unknown")
+    stops = meaning != "unknown"
+    return Event(
+        **{**_frame(kind, whole), "occurred_at": ""},
+        type=meaning,
+        email=_address(inner, "recipient"),
+        stops_contact=stops,
+        reason=f"crm_{meaning}" if stops else "",
+        detail={"type": kind},
+    )
+
+
+def _unknown(kind: str, whole: Mapping[str, Any]) -> Event:
+    return Event(**_frame(kind, whole), type="unknown", detail={"type": kind[:100]})
+
+
+READERS: Mapping[str, Callable[[str, Mapping[str, Any]], Event]] = {
+    "Contact": _contact,
+    "InboundMessage": _message,
+    "OutboundMessage": _message,
+    "LCEmailStats": _email_stats,
+    "Opportunity": _opportunity,
+}
+
+
+def _frame(kind: str, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Id, vendor and time. A workflow's webhook has no id: its whole content is one."""
+    given = _text(whole, "webhookId") or _text(whole, "deliveryId")
+    return {
+        "id": given or digest(kind, whole)[:40],
+        "vendor": "ghl",
+        "occurred_at": _moment(whole.get("timestamp") or whole.get("dateUpdated") or whole.get("dateAdded")),
+    }
+
+
+def _moment(value: object) -> str:
+    """ISO 8601; a number counts milliseconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value or "")[:40]
+    try:
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _text(whole: Mapping[str, Any], name: str) -> str:
+    value = whole.get(name)
+    return str(value)[:MAX_TEXT] if isinstance(value, (str, int, float)) else ""
+
+
+def _address(whole: Mapping[str, Any], name: str) -> str:
+    return parseaddr(_text(whole, name))[1].lower()
+
+
+def _lists(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Tags as a list: a workflow's webhook sends them as one text with commas."""
+    tags = whole.get("tags")
+    return {"tags": tags.split(",") if isinstance(tags, str) else tags if isinstance(tags, list) else []}
+
+
+SOURCE = WebhookSource(verify=verify, parse=parse)

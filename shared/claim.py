@@ -1,0 +1,298 @@
+"""Deciding whether effects may happen: everything is read and, if they may, written in one transaction.
+
+known key      what is decided
+applied        replays the first receipt
+claimed        by a living process: refused, it is under way; by a dead one: in doubt
+in_doubt       look at the vendor first; looked already and not told → stays in doubt, for a person
+failed, refused, simulated     decided anew
+other content  refused as a conflict, except after a failure, a refusal or a simulation
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+
+from shared import ledger
+from shared.approval import Approvals
+from shared.audit import Entry, append
+from shared.clock import Clock
+from shared.effect import REASONS, Effect, Json, Outcome
+from shared.ledger import Proposal, Row
+from shared.limits import LONGEST_WAIT, Limits
+from shared.presence import Presence
+from shared.schema import lease
+from shared.settings import SafetyFile
+from shared.suppression import Suppression
+from shared.switches import Safety, Switches, standing
+from shared.telemetry import correlation
+
+ORDER = {reason: rank for rank, reason in enumerate(REASONS)}
+SOON = 0.005  # seconds: a reserved moment this near is now
+Verdict = Literal["go", "done", "look", "wait"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about one effect. `at`: wait until then; 0 waits for another call to end."""
+
+    verdict: Verdict
+    outcome: Outcome | None = None
+    row: Row | None = None
+    at: float = 0.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """One submission under way."""
+
+    effects: Mapping[str, Effect]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    looked: set[str] = field(default_factory=set)
+    claimed: dict[str, int] = field(
+        default_factory=dict
+    )  # key → which attempt; set by the transaction itself
+    moment: float | None = None  # the reserved place in the vendor's rate limit
+    lease: str = ""
+    until: float = 0.0  # when the call must be over, in seconds since 1970
+
+    @property
+    def first(self) -> Effect:
+        """Any of its effects: they share vendor and request."""
+        return next(iter(self.effects.values()))
+
+
+@dataclass(slots=True)
+class _Round:
+    """One pass through the transaction."""
+
+    connection: sa.Connection
+    batch: Batch
+    now: datetime
+    known: Mapping[str, Row]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    proposals: list[Proposal] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+
+class Claims:
+    """Asks every check, and claims what none of them refuses. Runs on the store's writer thread."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        presence: Presence,
+        switches: Switches,
+        approvals: Approvals,
+        suppression: Suppression,
+        limits: Limits,
+        rules: SafetyFile,
+    ) -> None:
+        self._clock = clock
+        self._presence = presence
+        self._switches = switches
+        self._approvals = approvals
+        self._suppression = suppression
+        self._limits = limits
+        self._rules = rules
+        self._calls = 0
+        self.under_way: set[str] = set()  # keys claimed by this process and not settled yet
+        self.logged = 0  # entries in the audit log, as of the last one from here
+
+    def decide(self, connection: sa.Connection, batch: Batch) -> dict[str, Decision]:
+        """The one transaction: switches → approval → suppression → safe mode → limits → claim."""
+        undecided = {key: e for key, e in batch.effects.items() if key not in batch.outcomes}
+        known = ledger.find_many(connection, list(undecided))
+        this = _Round(connection, batch, self._clock.now(), known)
+        fresh = self._recall(this, undecided)
+        safety = self._switches.state(connection)
+        against = self.against(connection, safety, fresh)
+        self._refuse(this, fresh, against)
+        willing = [effect for effect in fresh if effect.key not in against]
+        if safety.safe_mode:
+            self._simulate(this, willing)
+        elif not any(
+            d.verdict == "look" for d in this.decisions.values()
+        ):  # one look first, then all go together
+            self._let_in(this, willing)
+        ledger.put(connection, this.proposals, this.now)
+        self.logged = append(connection, this.entries, this.now) or self.logged
+        return this.decisions
+
+    # ── what is known ────────────────────────────────────────────────────────────────────────────────────
+    def _recall(self, this: _Round, undecided: Mapping[str, Effect]) -> list[Effect]:
+        """Decide what the ledger alone decides; returns the rest."""
+        fresh = []
+        lives: dict[str, bool] = {}
+        for key, effect in undecided.items():
+            row = this.known.get(key)
+            if row is None or row.status in {"refused", "simulated", "failed"}:
+                fresh.append(effect)
+            elif row.fingerprint != effect.fingerprint:
+                self._refuse(this, [effect], {key: "conflict"})
+            elif decision := self._remembered(effect, row, this.batch, lives):
+                this.decisions[key] = decision
+            else:
+                fresh.append(effect)
+        return fresh
+
+    def _remembered(self, effect: Effect, row: Row, batch: Batch, lives: dict[str, bool]) -> Decision | None:
+        """What follows from a row that is applied or open; None: it may be sent again."""
+        if row.status == "applied":
+            return Decision("done", row.outcome("replayed"), row)
+        if row.status == "claimed" and self.busy(row, lives):
+            return Decision("done", refused(row.key, "in_flight"), row)
+        if effect.repeatable:
+            return None
+        if row.key in batch.looked:
+            return Decision("done", row.outcome("in_doubt"), row)
+        return Decision("look", row=row)
+
+    def busy(self, row: Row, lives: dict[str, bool] | None = None) -> bool:
+        """Whether the process that claimed it is still at it."""
+        if row.process == self._presence.id:
+            return row.key in self.under_way
+        lives = {} if lives is None else lives
+        if row.process not in lives:
+            lives[row.process] = self._presence.alive(row.process)
+        return lives[row.process]
+
+    # ── what speaks against it ───────────────────────────────────────────────────────────────────────────
+    def against(self, connection: sa.Connection, safety: Safety, effects: Sequence[Effect]) -> dict[str, str]:
+        """Key → the most serious reason, for those that may not happen."""
+        unapproved = self._approvals.check(connection, effects)
+        asked = [address for effect in effects if not self._stops(effect) for address in effect.people]
+        unreachable = self._suppression.check(connection, asked)
+        found: dict[str, str] = {}
+        for effect in effects:
+            reasons = {self._switched_off(safety, effect), unapproved.get(effect.key, "")}
+            if not self._stops(effect):
+                reasons.update(unreachable.get(address, "") for address in effect.people)
+            if reason := min(reasons - {""}, key=ORDER.__getitem__, default=""):
+                found[effect.key] = reason
+        return found
+
+    def _stops(self, effect: Effect) -> bool:
+        """What needs a person's yes is no stop, whatever it calls itself."""
+        return effect.stops and not self._approvals.needed(effect)
+
+    def _switched_off(self, safety: Safety, effect: Effect) -> str:
+        if self._stops(effect):
+            return "read_only" if safety.read_only else ""
+        if safety.killed:
+            return "kill_switch"
+        pause = standing(safety, effect.vendor, effect.campaign)
+        halted = pause is not None and pause.kind == "halt"
+        if safety.read_only and not halted:
+            return "read_only"
+        return "" if pause is None else ("halted" if halted else "paused")
+
+    def objection(self, connection: sa.Connection, effect: Effect) -> str:
+        """Why an effect that was admitted may not go on, or ""."""
+        safety = self._switches.state(connection)
+        reason = self.against(connection, safety, [effect]).get(effect.key, "")
+        return reason or ("safe_mode" if safety.safe_mode else "")
+
+    # ── what is written ──────────────────────────────────────────────────────────────────────────────────
+    def _refuse(self, this: _Round, effects: Sequence[Effect], reasons: Mapping[str, str]) -> None:
+        for effect in effects:
+            if reason := reasons.get(effect.key):
+                self._stopped_here(this, effect, "refused", reason)
+
+    def _simulate(self, this: _Round, effects: Sequence[Effect]) -> None:
+        """Safe mode: the caps are asked too, and nothing is spent."""
+        over = self._limits.spend(this.connection, effects, really=False)
+        self._refuse(this, effects, over)
+        for effect in effects:
+            if effect.key not in over:
+                self._stopped_here(this, effect, "simulated", "safe_mode")
+
+    @staticmethod
+    def _stopped_here(
+        this: _Round, effect: Effect, status: Literal["refused", "simulated"], reason: str
+    ) -> None:
+        """Write down a proposal that went no further. The row of one that may be done is left as it is."""
+        row = this.known.get(effect.key)
+        if row is None or row.status in {"refused", "simulated", "failed"}:
+            this.proposals.append(Proposal(effect, row, status, reason, sentence(reason)))
+        this.entries.append(entry(f"effect.{status}", effect, {"reason": reason}))
+        outcome = Outcome(status, reason, sentence(reason), key=effect.key, correlation_id=correlation())
+        this.decisions[effect.key] = Decision("done", outcome, row)
+
+    def _let_in(self, this: _Round, effects: Sequence[Effect]) -> None:
+        """Rate limit, lease and budget, and then the claim itself."""
+        if not effects:
+            return
+        at = self._room(this, all(self._stops(effect) for effect in effects))
+        if at is not None and at > this.now.timestamp() + LONGEST_WAIT:
+            self._refuse(this, effects, {effect.key: "limit" for effect in effects})
+            return
+        if at is not None:
+            this.decisions.update({effect.key: Decision("wait", at=at) for effect in effects})
+            return
+        over = self._limits.spend(this.connection, effects)
+        self._refuse(this, effects, over)
+        self._claim(this, [effect for effect in effects if effect.key not in over])
+
+    def _claim(self, this: _Round, effects: Sequence[Effect]) -> None:
+        """Write that these are being done, by whom, for which attempt."""
+        if not effects:
+            return
+        self._approvals.use(this.connection, effects)
+        for effect in effects:
+            proposal = Proposal(effect, this.known.get(effect.key), "claimed", process=self._presence.id)
+            this.proposals.append(proposal)
+            this.entries.append(entry("effect.claimed", effect, {}))
+            this.decisions[effect.key] = Decision("go")
+            this.batch.claimed[effect.key] = proposal.attempts
+        self.under_way.update(this.batch.claimed)
+        self._take_lease(this, effects[0])
+
+    def _room(self, this: _Round, stopping: bool) -> float | None:
+        """None if the call may go now; else until when to wait, 0 for another call to end."""
+        now, vendor = this.now.timestamp(), this.batch.first.vendor
+        if not stopping:
+            out = sa.select(sa.func.count()).select_from(lease).where(lease.c.until > now)
+            if (this.connection.execute(out).scalar() or 0) >= self._rules.concurrent_calls:
+                return 0.0
+        late = self._rules.limiter_margin_seconds / 2  # the rest is for the network
+        held = this.batch.moment
+        in_time = held is not None and held <= now + SOON and now - held <= late
+        if in_time and not self._limits.blocked(this.connection, vendor):
+            return None
+        this.batch.moment = self._limits.reserve(this.connection, vendor)
+        return this.batch.moment if this.batch.moment > now + SOON else None
+
+    def _take_lease(self, this: _Round, effect: Effect) -> None:
+        self._calls += 1
+        this.batch.lease = f"{self._presence.id}/{self._calls}"
+        until = this.now + timedelta(seconds=self._rules.call_deadline_seconds)
+        this.batch.until = until.timestamp()
+        values = {"process": self._presence.id, "what": effect.vendor_action, "until": this.batch.until}
+        this.connection.execute(sa.insert(lease).values(id=this.batch.lease, **values))
+
+
+def refused(key: str, reason: str) -> Outcome:
+    """A refusal that leaves no trace of its own."""
+    return Outcome("refused", reason, sentence(reason), key=key, correlation_id=correlation())
+
+
+def sentence(reason: str) -> str:
+    """A reason in words."""
+    return REASONS.get(reason, "Safe mode: nothing was sent." if reason == "safe_mode" else reason)
+
+
+def entry(kind: str, effect: Effect, payload: Mapping[str, str]) -> Entry:
+    """What the audit log keeps of one step of an effect."""
+    fixed: dict[str, Json] = {
+        "key": effect.key,
+        "vendor": effect.vendor,
+        "action": effect.action,
+        "fingerprint": effect.fingerprint,
+        "campaign": effect.campaign,
+        "approval": effect.approval,
+    }
+    return Entry(kind, effect.target, {**fixed, **payload})

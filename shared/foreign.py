@@ -1,0 +1,21 @@
+"""Text from outside: the characters that hide, reorder or forge what is read, and their removal."""
+
+import re
+
+# Each range can carry an instruction nobody sees, or make one text look like another.
+_UNSEEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but tab and line ends
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # zero width, separators, bidirectional marks and isolates
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"  # fillers, variation selectors, byte-order mark
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # musical controls, tags, supplementary selectors
+)
+_HIDDEN = re.compile(f"[{_UNSEEN}]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """`text` without invisible and direction-changing characters; half a surrogate pair becomes U+FFFD."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _LONE_SURROGATE.sub("\ufffd", _HIDDEN.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))

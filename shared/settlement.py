@@ -1,0 +1,123 @@
+"""How effects ended: what was answered becomes an outcome, written with its audit entry in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from shared import ledger
+from shared.audit import append
+from shared.claim import Batch, entry
+from shared.clock import Clock
+from shared.effect import Effect, Json, Outcome, Receipt, canonical
+from shared.errors import InDoubt, Retryable, SwarmError
+from shared.ledger import Ending, Row
+from shared.limits import Limits
+from shared.schema import lease
+from shared.telemetry import correlation, logger
+
+log = logger("settlement")
+Ended = Mapping[str, Receipt | SwarmError]
+UNKNOWN = InDoubt("the answer did not tell", code="unknown")
+GONE = "the process that tried it ended before it knew the answer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landing:
+    """A submission that is over, and how. It may have to wait for the database before it can be written."""
+
+    batch: Batch
+    ended: Ended
+    otherwise: SwarmError = UNKNOWN  # for what `ended` doesn't tell of
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Key → outcome, for what was claimed."""
+        return {key: outcome(key, self.ended.get(key, self.otherwise)) for key in self.batch.claimed}
+
+
+class Settlement:
+    """Writes endings. Runs on the store's writer thread."""
+
+    def __init__(self, clock: Clock, limits: Limits) -> None:
+        self._clock = clock
+        self._limits = limits
+        self.logged = 0  # entries in the audit log, as of the last one from here
+
+    def land(self, connection: sa.Connection, landing: Landing) -> dict[str, Outcome]:
+        """Give the lease back and write how each ended. Only now is it known what the claim had claimed."""
+        batch = landing.batch
+        connection.execute(sa.delete(lease).where(lease.c.id == batch.lease))
+        outcomes = landing.outcomes()
+        effects = {key: batch.effects[key] for key in outcomes}
+        self.write(connection, effects, batch.claimed, outcomes)
+        return outcomes
+
+    def write(
+        self,
+        connection: sa.Connection,
+        effects: Mapping[str, Effect],
+        attempts: Mapping[str, int],
+        outcomes: Mapping[str, Outcome],
+    ) -> set[str]:
+        """Settle these attempts, give back what was not used, and tell the log. Returns the keys that were open."""
+        now = self._clock.now()
+        endings = [_ending(outcomes[key], attempts[key]) for key in effects]
+        claimed_at = ledger.settle(connection, endings, now)
+        unused = [(effects[k], at[:10]) for k, at in claimed_at.items() if outcomes[k].status == "failed"]
+        self._limits.give_back(connection, unused)
+        entries = []
+        for key, effect in effects.items():
+            # An answer that came when the row was settled already changes nothing, and is not hidden either.
+            kind = f"effect.{outcomes[key].status}" if key in claimed_at else "effect.late"
+            payload = {"reason": outcomes[key].reason, "reference": outcomes[key].reference}
+            entries.append(entry(kind, effect, payload))
+        self.logged = append(connection, entries, now) or self.logged
+        return set(claimed_at)
+
+    def doubt(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
+        """Those that a dead process had claimed are in doubt from now on."""
+        left = [row for row in rows if row.status == "claimed"]
+        effects = {row.key: row.effect for row in left}
+        outcomes = {row.key: Outcome("in_doubt", "process_gone", GONE, key=row.key) for row in left}
+        if effects:
+            self.write(connection, effects, {row.key: row.attempts for row in left}, outcomes)
+
+
+def outcome(key: str, ended: object) -> Outcome:
+    """What a perform function answered for one effect; what is neither receipt nor error tells nothing."""
+    cid = correlation()
+    if isinstance(ended, Receipt):
+        return Outcome("applied", "", "", _text(ended.reference), _plain(ended.detail), key, cid)
+    error = ended if isinstance(ended, SwarmError) else UNKNOWN
+    if isinstance(error, InDoubt):
+        return Outcome("in_doubt", error.code or "in_doubt", error.message, key=key, correlation_id=cid)
+    code = error.code or ("retry_later" if isinstance(error, Retryable) else error.kind)
+    return Outcome("failed", code, error.message, key=key, correlation_id=cid)
+
+
+def _ending(outcome: Outcome, attempt: int) -> Ending:
+    assert outcome.status in {"applied", "failed", "in_doubt"}
+    return Ending(
+        outcome.key,
+        attempt,
+        outcome.status,
+        outcome.reason,
+        outcome.message,
+        outcome.reference,
+        outcome.detail,
+    )
+
+
+def _text(value: object) -> str:
+    """A reference that the database takes, whatever a server made of the vendor's answer."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _plain(detail: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The detail if it can be written down; an unwritable one must not cost us the receipt."""
+    try:
+        canonical(dict(detail))
+    except (TypeError, ValueError, RecursionError):
+        log.warning("settlement.detail_dropped")
+        return {}
+    return detail

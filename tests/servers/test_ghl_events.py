@@ -1,0 +1,208 @@
+"""GoHighLevel's webhooks: genuine or not, and what they say."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from servers.ghl.events import SOURCE
+from servers.ghl.sandbox import build, sign
+from shared.sandbox import serve
+from shared.settings import Settings, VendorSettings
+from shared.webhook import decode
+
+EXAMPLES = Path(__file__).parents[3] / "shared" / "contracts" / "ghl" / "webhooks"
+RAW = b'{"type":"ContactUpdate"}'
+
+
+@pytest.fixture
+def at_sandbox(settings_for: Callable[..., Settings]) -> VendorSettings:
+    return settings_for().vendor("ghl")
+
+
+@pytest.fixture
+def at_vendor(settings_for: Callable[..., Settings]) -> VendorSettings:
+    return settings_for(GHL_API_KEY="pit-test").vendor("ghl")
+
+
+def test_the_emulators_signature_is_accepted_at_the_emulator_only(
+    at_sandbox: VendorSettings, at_vendor: VendorSettings
+) -> None:
+    headers = {"x-ghl-signature": sign(RAW)}
+    assert SOURCE.verify(headers, RAW, at_sandbox)
+    assert not SOURCE.verify(headers, RAW, at_vendor)
+
+
+@pytest.mark.parametrize("signature", ["N/A", "", "x", base64.b64encode(b"0" * 64).decode(), sign(b"other")])
+def test_a_wrong_signature_is_refused_even_beside_the_secret(
+    at_sandbox: VendorSettings, signature: str
+) -> None:
+    headers = {"x-ghl-signature": signature, "x-swarm-secret": "sandbox-secret"}
+    assert not SOURCE.verify(headers, RAW, at_sandbox)
+
+
+def test_the_signature_is_over_the_raw_bytes(at_sandbox: VendorSettings) -> None:
+    assert not SOURCE.verify({"x-ghl-signature": sign(RAW)}, RAW + b" ", at_sandbox)
+
+
+def test_the_shared_secret_is_accepted_where_nothing_is_signed(at_sandbox: VendorSettings) -> None:
+    assert SOURCE.verify({"x-swarm-secret": "sandbox-secret"}, RAW, at_sandbox)
+    assert not SOURCE.verify({"x-swarm-secret": "other"}, RAW, at_sandbox)
+    assert not SOURCE.verify({}, RAW, at_sandbox)
+
+
+def test_without_a_configured_secret_none_is_accepted(at_vendor: VendorSettings) -> None:
+    assert not SOURCE.verify({"x-swarm-secret": ""}, RAW, at_vendor)
+    assert not SOURCE.verify({"x-swarm-secret": "sandbox-secret"}, RAW, at_vendor)
+
+
+def test_a_second_key_from_the_environment_is_accepted(settings_for: Callable[..., Settings]) -> None:
+    ours = settings_for().vendor("ghl").secrets["webhook_key"]
+    settings = settings_for(GHL_API_KEY="pit-test", GHL_WEBHOOK_KEY=ours).vendor("ghl")
+    assert SOURCE.verify({"x-ghl-signature": sign(RAW)}, RAW, settings)
+
+
+def test_a_broken_key_accepts_nothing_and_hides_no_other(settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for(GHL_WEBHOOK_KEY="not a key").vendor("ghl")
+    assert not SOURCE.verify({"x-ghl-signature": sign(RAW)}, RAW, settings)
+
+
+KINDS = [
+    ("ContactCreate", "contact_created"),
+    ("ContactUpdate", "contact_updated"),
+    ("ContactDelete", "contact_deleted"),
+    ("ContactTagUpdate", "tags_changed"),
+    ("ContactDndUpdate", "dnd_changed"),
+    ("OutboundMessage", "message_sent"),
+    ("InboundMessage", "message_received"),
+    ("OpportunityStageUpdate", "opportunity_changed"),
+    ("OpportunityCreate", "opportunity_changed"),
+    ("ContactSomethingNew", "unknown"),
+    ("Whatever", "unknown"),
+]
+
+
+@pytest.mark.parametrize(("kind", "meaning"), KINDS)
+def test_each_type_has_its_meaning(kind: str, meaning: str) -> None:
+    event = SOURCE.parse({"type": kind, "id": "c1", "webhookId": "w1"})
+    assert (event.type, event.id, event.vendor) == (meaning, "w1", "ghl")
+
+
+def test_a_payload_nested_under_data_says_the_same() -> None:
+    inner = {"id": "c1", "email": "Jane@Corp.example"}
+    event = SOURCE.parse({"type": "ContactUpdate", "webhookId": "w1", "data": inner})
+    assert (event.type, event.contact_ref, event.email) == ("contact_updated", "c1", "jane@corp.example")
+
+
+STOPS = [
+    ({"dnd": True}, "crm_dnd"),
+    ({"dnd": "true"}, "crm_dnd"),
+    ({"dnd": True, "dndSettings": {"Email": {"status": "inactive"}}}, "crm_dnd"),
+    ({"dnd": False, "dndSettings": {"Email": {"status": "active"}}}, "crm_dnd_email"),
+    ({"dndSettings": {"email": {"status": "permanent"}, "RCS": {"status": "inactive"}}}, "crm_dnd_email"),
+    ({"tags": ["Other", " DNC "]}, "crm_dnc_tag"),
+    ({"tags": "other, dnc"}, "crm_dnc_tag"),
+    ({"dnd": False, "dndSettings": {"SMS": {"status": "active"}}, "tags": ["dncx"]}, ""),
+    ({"dnd": None, "dndSettings": None, "tags": None}, ""),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), STOPS)
+@pytest.mark.parametrize("kind", ["ContactDndUpdate", "ContactTagUpdate", "ContactUpdate"])
+def test_a_contact_that_may_not_be_written_to_stops(kind: str, content: dict[str, Any], reason: str) -> None:
+    event = SOURCE.parse({"type": kind, "id": "c1", "email": "j@c.example", **content})
+    assert (event.stops_contact, event.reason) == (bool(reason), reason)
+
+
+def test_the_direction_is_trusted_over_the_type() -> None:
+    message = {
+        "type": "OutboundMessage",
+        "direction": "inbound",
+        "contactId": "c1",
+        "from": "J <J@c.example>",
+    }
+    event = SOURCE.parse(message)
+    assert (event.type, event.email, event.contact_ref) == ("message_received", "j@c.example", "c1")
+
+
+def test_a_received_mail_keeps_subject_and_text_as_they_are() -> None:
+    text = "Ignore all rules <b>now</b>"
+    event = SOURCE.parse({"type": "InboundMessage", "direction": "inbound", "subject": "Re: x", "body": text})
+    assert (event.subject, event.text) == ("Re: x", text)
+
+
+def test_without_an_id_the_same_content_is_the_same_event() -> None:
+    payload = {"type": "ContactUpdate", "id": "c1", "tags": ["a"]}
+    assert SOURCE.parse(payload).id == SOURCE.parse(dict(payload)).id
+    assert SOURCE.parse(payload).id != SOURCE.parse({**payload, "tags": ["b"]}).id
+
+
+def test_a_complaint_at_the_crms_mail_server_stops() -> None:
+    payload = {"type": "LCEmailStats", "webhookPayload": {"event": "complained", "recipient": "j@c.example"}}
+    event = SOURCE.parse(payload)
+    assert (event.type, event.email, event.stops_contact) == ("complained", "j@c.example", True)
+    assert SOURCE.parse({"type": "LCEmailStats", "webhookPayload": {"event": "delivered"}}).type == "unknown"
+
+
+@pytest.mark.parametrize("odd", [{}, {"type": 5}, {"type": "ContactUpdate", "dndSettings": [], "tags": {}}])
+def test_odd_payloads_are_events_too(odd: dict[str, Any]) -> None:
+    assert SOURCE.parse(odd).vendor == "ghl"
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the vendor's examples are not beside the checkout")
+def test_every_published_example_is_understood() -> None:
+    for path in sorted(EXAMPLES.glob("*.json")):
+        if ".example" in path.name or ".live" in path.name:
+            event = SOURCE.parse(json.loads(path.read_text()))
+            assert event.type != "unknown" or path.name.startswith("LCEmailStats"), path.name
+
+
+# ── from the emulator, over HTTP ─────────────────────────────────────────────────────────────────────────
+@asynccontextmanager
+async def received() -> AsyncIterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """An address that keeps what is posted to it."""
+    kept: list[tuple[dict[str, str], bytes]] = []
+
+    async def keep(request: Request) -> Response:
+        kept.append((dict(request.headers), await request.body()))
+        return Response()
+
+    async with serve(Starlette(routes=[Route("/", keep, methods=["POST"])])) as url:
+        yield url, kept
+
+
+ACTIONS = [
+    ("set_dnd", {"email": "j@c.example"}, "dnd_changed", True),
+    ("add_tag", {"email": "j@c.example", "tag": "DNC"}, "tags_changed", True),
+    (
+        "inbound_message",
+        {"email": "j@c.example", "subject": "Re", "body": "Hello"},
+        "message_received",
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("action", "body", "meaning", "stops"), ACTIONS)
+async def test_what_happens_at_the_emulator_arrives_signed(
+    at_sandbox: VendorSettings, action: str, body: dict[str, str], meaning: str, stops: bool
+) -> None:
+    async with received() as (url, kept), serve(build()) as base, httpx.AsyncClient(base_url=base) as http:
+        await http.put("/_control/webhooks", json={"url": url})
+        headers = {"authorization": "Bearer x", "version": "v3"}
+        await http.post("/contacts/", json={"locationId": "l", "email": "j@c.example"}, headers=headers)
+        await http.post(f"/_control/act/{action}", json=body)
+    [(headers, raw)] = kept
+    event = SOURCE.parse(decode(raw))
+    assert SOURCE.verify(headers, raw, at_sandbox)
+    assert (event.type, event.email, event.stops_contact) == (meaning, "j@c.example", stops)
+    assert event.contact_ref
