@@ -284,7 +284,10 @@ class Accounts:
             connection.execute(sa.insert(session).values(**values, **times))
             if forgive:
                 self._forgive(connection, account_id)
-            append(connection, [Entry("account.logged_in", account_id, {})], now)
+            who = connection.execute(
+                sa.select(account.c.email).where(account.c.id == account_id)
+            ).scalar_one()
+            append(connection, [Entry("account.logged_in", who, {}, who)], now)
 
         await self._kernel.store.write(change)
         return cookie

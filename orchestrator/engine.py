@@ -135,7 +135,7 @@ def _launch(
             "executor_id": "slot-0",
             "serializer": DBOSPortableJSONSerializer(),
             "max_executor_threads": 64,
-            "log_level": "ERROR",
+            "log_level": "CRITICAL",
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.2,
         }

@@ -22,6 +22,9 @@ from shared.telemetry import logger
 log = logger("enrichment")
 POLL_SECONDS = 0.25
 POLL_LIMIT_SECONDS = 600.0
+# How long a look-up whose start is in doubt is waited for: the provider's end-of-run webhook settles it.
+DOUBT_SECONDS = 20.0
+DOUBT_LOOK_SECONDS = 2.0
 STALE_AFTER = timedelta(days=45)
 
 
@@ -29,7 +32,13 @@ async def enrich_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
     """Look up what is missing for one batch. May be repeated: what was asked is not asked again."""
     leads = await _waiting(app, run_id, batch)
     asked = {lead.id: lead for lead in leads.values() if needs_enrichment(lead, app.kernel.clock.now())}
-    references, notes = await _ask(app, asked)
+    references, notes, doubtful = await _ask(app, asked)
+    waited = 0.0
+    while doubtful and waited < DOUBT_SECONDS:
+        await app.kernel.clock.sleep(DOUBT_LOOK_SECONDS)
+        waited += DOUBT_LOOK_SECONDS
+        more, again, doubtful = await _ask(app, {lead: asked[lead] for lead in doubtful})
+        references, notes = [*references, *more], {**notes, **again}
     found = await _answers(app, references)
     await _write(app, run_id, leads, found, notes)
     return {"leads": len(leads), "asked": len(asked), "found": len(found)}
@@ -52,8 +61,8 @@ async def _waiting(app: App, run_id: str, batch: int) -> dict[str, Lead]:
     return await app.kernel.store.read(lambda c: read_leads(c, list(c.execute(query).scalars())))
 
 
-async def _ask(app: App, leads: Mapping[str, Lead]) -> tuple[list[str], dict[str, str]]:
-    """Start the look-ups. Returns the references to ask for, and lead id → why there is none."""
+async def _ask(app: App, leads: Mapping[str, Lead]) -> tuple[list[str], dict[str, str], list[str]]:
+    """Start the look-ups. Returns the references to ask for, lead id → why there is none, and who is in doubt."""
     requests = [
         EnrichRequest(
             lead_id=lead.id,
@@ -67,6 +76,7 @@ async def _ask(app: App, leads: Mapping[str, Lead]) -> tuple[list[str], dict[str
     ]
     references: list[str] = []
     notes: dict[str, str] = {}
+    doubtful: list[str] = []
     for start in range(0, len(requests), 100):
         part = requests[start : start + 100]
         answered = await app.suite.enricher.enrich_leads(requests=part)
@@ -75,7 +85,8 @@ async def _ask(app: App, leads: Mapping[str, Lead]) -> tuple[list[str], dict[str
                 references.append(outcome.reference)
             else:
                 notes[request.lead_id] = f"enrichment {outcome.status}: {outcome.reason}"
-    return references, notes
+                doubtful += [request.lead_id] if outcome.status == "in_doubt" else []
+    return references, notes, doubtful
 
 
 async def _answers(app: App, references: Sequence[str]) -> dict[str, Enrichment]:
@@ -108,7 +119,7 @@ async def _write(
         for identifier, lead in current.items():
             if (result := found.get(identifier)) is not None:
                 write_lead(connection, enriched(lead, result, now), now, "enriched")
-            note = notes.get(identifier, "")
+            note = "" if identifier in found else notes.get(identifier, "")
             where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
             connection.execute(sa.update(run_lead).where(*where).values(state="enriched", reason=note))
 

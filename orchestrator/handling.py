@@ -2,8 +2,7 @@
 
 unsubscribed · bounced · complained · DND ─▶ suppression + stop (same transaction as the event)
 replied ─ classified ─ opt-out ─▶ suppression + stop        ─ a person must act ─▶ handoff
-        └ CRM: tag and stage
-sent (first step) ─▶ later, a few at a time: CRM tag contacted (`marks.py`)
+sent, replied ─▶ later, a few at a time: the CRM's tags and stages (`marks.py`)
 """
 
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from orchestrator.intake import read_lead
 from orchestrator.replies import Classified, action_for, classify, suppresses
 from shared.audit import Entry, append
 from shared.clock import iso
-from shared.effect import Json, digest
-from shared.errors import Invalid, SwarmError
+from shared.effect import Json, canonical, digest
+from shared.errors import Invalid
 from shared.event import Event
 from shared.lead import Lead
 from shared.schema import campaign, campaign_lead, lead_key, run_lead
@@ -44,24 +43,12 @@ class Known:
     score: int
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What an event leads to outside."""
-
-    known: Known
-    classified: Classified | None = None
-    fresh: bool = True
-
-
 async def handle(app: App, event: Event) -> None:
-    """Store an event and do what it asks for. A second time, only what is unfinished is done."""
-    meaning = await app.kernel.store.write(lambda c: _store(app, c, event))
-    if meaning.known.lead is None or not event.email or event.type != "replied":
-        return
-    await _tell_crm(app, event, meaning)
+    """Store an event and what it means. Nothing outside is called, so nothing makes the next one wait."""
+    await app.kernel.store.write(lambda c: _store(app, c, event))
 
 
-def _store(app: App, connection: sa.Connection, event: Event) -> Meaning:
+def _store(app: App, connection: sa.Connection, event: Event) -> None:
     """The one transaction: event, suppression, reply, handoff."""
     now = app.kernel.clock.now()
     known = _about(connection, event)
@@ -74,9 +61,8 @@ def _store(app: App, connection: sa.Connection, event: Event) -> Meaning:
         )
     if (event.type in STOPPING or event.stops_contact) and event.email:
         _stop(app, connection, event.email, event.type, event.vendor, now)
-    if event.type not in ANSWERS:
-        return Meaning(known, fresh=fresh)
-    return Meaning(known, _answer(app, connection, event, known, now), fresh)
+    if event.type in ANSWERS:
+        _answer(app, connection, event, known, now)
 
 
 def _about(connection: sa.Connection, event: Event) -> Known:
@@ -107,6 +93,7 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
         "campaign_id": known.campaign_id,
         "step": event.step,
         "variant": event.variant,
+        "detail": canonical({"reference": event.reference, "reason": event.reason}).decode(),
         "correlation_id": correlation(),
     }
 
@@ -121,7 +108,7 @@ def _stop(app: App, connection: sa.Connection, email: str, reason: str, source: 
     stops.open_in(connection, email.strip().lower(), reason, iso(now))
 
 
-def _answer(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> Classified:
+def _answer(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
     """Classify a reply, carry out an opt-out at once, and call a person where the table says so."""
     found = classify(event.subject, event.text, received=now.date())
     action = action_for(found, app.rules)
@@ -135,7 +122,6 @@ def _answer(app: App, connection: sa.Connection, event: Event, known: Known, now
         values = _reply(event, known, found, action.action, iso(now))
         connection.execute(sa.insert(reply_table).values({"event_id": identifier, **values}))
         _call_somebody(app, connection, event, known, found, now)
-    return found
 
 
 def _reply(event: Event, known: Known, found: Classified, action: str, now: str) -> dict[str, object]:
@@ -179,26 +165,3 @@ def _hand_off(connection: sa.Connection, event: Event, known: Known, one: Escala
     connection.execute(sa.insert(handoff_table).values(id=identifier, **values))
     payload: dict[str, Json] = {"trigger": one.trigger, "to": list(one.to), "priority": one.priority}
     append(connection, [Entry("handoff.created", identifier, payload)], now)
-
-
-# ── the CRM ──────────────────────────────────────────────────────────────────────────────────────────────
-async def _tell_crm(app: App, event: Event, meaning: Meaning) -> None:
-    """Somebody answered: their tags and their stage say so."""
-    contact = await app.kernel.store.read(lambda c: _contact(c, meaning.known))
-    if not contact:
-        return
-    try:
-        await app.suite.crm.tag_contact(contact_id=contact, email=event.email, add=["contacted", "replied"])
-        await app.suite.crm.move_opportunity(contact_id=contact, email=event.email, stage="Replied")
-    except SwarmError as error:
-        log.warning("crm.not_told", event=event.type, kind=error.kind, code=error.code)
-
-
-def _contact(connection: sa.Connection, known: Known) -> str:
-    """The CRM's id of the person, from the campaign that wrote it."""
-    if known.lead is None:
-        return ""
-    query = sa.select(campaign_lead.c.contact_ref).where(
-        campaign_lead.c.lead_id == known.lead.id, campaign_lead.c.contact_ref != ""
-    )
-    return connection.execute(query.limit(1)).scalar() or ""

@@ -1,46 +1,64 @@
-"""Tells the CRM whom the first message reached, a few people at a time: nothing else should wait for it."""
+"""Tells the CRM who was written to and who answered, a few people at a time: nothing else waits for it.
+
+campaign_lead.told:  "" ─ first message left ─▶ contacted ─ they answered ─▶ replied
+"""
+
+from typing import Literal
 
 import sqlalchemy as sa
 
 from orchestrator.app import App
-from shared.clock import iso
 from shared.effect import Outcome
 from shared.schema import campaign_lead, event
 
+Told = Literal["contacted", "replied"]
 AT_ONCE = 5
-# The CRM said something final: asking again would change nothing.
+HAPPENED: dict[Told, str] = {"contacted": "sent", "replied": "replied"}
+TAGS: dict[Told, tuple[str, ...]] = {"contacted": ("contacted",), "replied": ("contacted", "replied")}
+# The CRM, or the gate, said something that asking again would not change.
 FINAL = {"applied", "replayed", "simulated", "failed"}
+Row = sa.Row[tuple[object, ...]]
 
 
-async def work(app: App) -> int:
-    """Tag the next few contacts `contacted`. Returns how many were told."""
-    sent = sa.select(event.c.lead_id).where(event.c.type == "sent")
-    query = (
-        sa.select(
-            campaign_lead.c.campaign_id,
-            campaign_lead.c.lead_id,
-            campaign_lead.c.email,
-            campaign_lead.c.contact_ref,
-        )
-        .where(
-            campaign_lead.c.marked_at == "",
-            campaign_lead.c.contact_ref != "",
-            campaign_lead.c.lead_id.in_(sent),
-        )
-        .limit(AT_ONCE)
-    )
-    rows = await app.kernel.store.read(lambda c: c.execute(query).all())
+async def work(app: App, what: Told) -> int:
+    """Tell the CRM about the next few people. Returns how many."""
+    rows = await app.kernel.store.read(lambda c: _next(c, what))
     for row in rows:
         outcome = await app.suite.crm.tag_contact(
-            contact_id=str(row.contact_ref), email=str(row.email), add=["contacted"]
+            contact_id=str(row.contact_ref), email=str(row.email), add=list(TAGS[what])
         )
-        await _note(app, str(row.campaign_id), str(row.lead_id), outcome)
+        if outcome.done and what == "replied":
+            outcome = await app.suite.crm.move_opportunity(
+                contact_id=str(row.contact_ref), email=str(row.email), stage="Replied"
+            )
+        await _note(app, row, what, outcome)
     return len(rows)
 
 
-async def _note(app: App, campaign_id: str, lead_id: str, outcome: Outcome) -> None:
-    if outcome.status not in FINAL:
+def _next(connection: sa.Connection, what: Told) -> list[Row]:
+    """People of whom it happened, and whom the CRM was not told about; opted-out ones are `stops.py`'s."""
+    happened = sa.select(event.c.lead_id).where(event.c.type == HAPPENED[what])
+    columns = (
+        campaign_lead.c.campaign_id,
+        campaign_lead.c.lead_id,
+        campaign_lead.c.email,
+        campaign_lead.c.contact_ref,
+    )
+    earlier = ("",) if what == "contacted" else ("", "contacted")
+    query = (
+        sa.select(*columns)
+        .where(
+            campaign_lead.c.told.in_(earlier),
+            campaign_lead.c.contact_ref != "",
+            campaign_lead.c.lead_id.in_(happened),
+        )
+        .limit(AT_ONCE)
+    )
+    return list(connection.execute(query))
+
+
+async def _note(app: App, row: Row, what: Told, outcome: Outcome) -> None:
+    if outcome.status not in FINAL and outcome.reason != "suppressed":
         return
-    where = (campaign_lead.c.campaign_id == campaign_id, campaign_lead.c.lead_id == lead_id)
-    values = {"marked_at": iso(app.kernel.clock.now())}
-    await app.kernel.store.write(lambda c: c.execute(sa.update(campaign_lead).where(*where).values(**values)))
+    where = (campaign_lead.c.campaign_id == row.campaign_id, campaign_lead.c.lead_id == row.lead_id)
+    await app.kernel.store.write(lambda c: c.execute(sa.update(campaign_lead).where(*where).values(told=what)))

@@ -250,6 +250,11 @@ async def _set(app: App, campaign_id: str, **values: str) -> None:
     await app.kernel.store.write(change)
 
 
+async def stall(app: App, campaign_id: str) -> None:
+    """The launch stopped half-way for a reason that the log has; `swarm implement` takes it up again."""
+    await _set(app, campaign_id, state="stalled")
+
+
 async def again(app: App, run_id: str) -> int:
     """Stalled campaigns of a run go back to the start of their launch. Returns how many."""
     now = iso(app.kernel.clock.now())

@@ -41,7 +41,7 @@ def flows(app: App) -> Mapping[str, Flow]:
         "run": lambda step, args: _guarded(
             app, step, args, lambda: [_research(bound(step), args), _plan(bound(step), args)]
         ),
-        "launch": lambda step, args: _launch(bound(step), args),
+        "launch": lambda step, args: _launched(bound(step), args),
     }
 
 
@@ -100,6 +100,15 @@ def _plan(step: Step, args: Args) -> Json:
         step(f"words {campaign_id}", planning.write_words, run_id, campaign_id)
     step("review", planning.to_review, run_id)
     return {"campaigns": len(grouped["campaigns"])}
+
+
+def _launched(step: Step, args: Args) -> Json:
+    """A launch that can't go on leaves the campaign stalled, where a person sees it."""
+    try:
+        return _launch(step, args)
+    except Exception:
+        step("stalled", outreach.stall, args["campaign_id"])
+        raise
 
 
 def _launch(step: Step, args: Args) -> Json:

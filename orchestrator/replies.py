@@ -204,8 +204,10 @@ def _stopping(topic: str, newest: str, whole: str) -> Classified | None:
     ):
         return Classified("unsubscribe", 0.99, "unsubscribe.exact", also)
     fuzzy = _first(FUZZY_OPT_OUT, asked)
-    if fuzzy:
-        return Classified("unsubscribe", fuzzy.confidence, fuzzy.id, also, to_confirm=True)
+    if fuzzy or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest)):
+        return Classified(
+            "unsubscribe", 0.85, fuzzy.id if fuzzy else "unsubscribe.sentence", also, to_confirm=True
+        )
     return Classified(hostile.reply, hostile.confidence, hostile.id) if hostile else None
 
 

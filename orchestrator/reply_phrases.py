@@ -9,6 +9,9 @@ from orchestrator.stop_phrases import Sign, sign
 LEFT = sign(
     "left",
     "left_company",
+    r"\b(?:doesnt|does not|dont|do not) work (?:here|there|for|at|with)\b.{0,20}(?:anymore|any more"
+    r"|any longer|$|\.)",
+    r"\bi (?:have|ve)? ?left (?!you|me|a |an |the (?:office|building))[a-z0-9]+",
     r"\b(?:no longer|not) (?:\w+ )?(?:work(?:s|ing)?|employed|with|at|part of)\b.{0,30}\b(?:here|company"
     r"|firm|organi[sz]ation|for|with|at|team)\b",
     r"\b(?:has|have) left\b.{0,20}\b(?:company|firm|organi[sz]ation|us|business|role)\b",
@@ -29,6 +32,10 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "wrong_person",
         "referral",
+        r"^(?:please )?(?:talk|speak|reach out|write) to [a-z]+",
+        r"\b(?:isnt|is not|not) my (?:area|department|responsibility|job|topic|call|decision)\b"
+        r"|\btry (?:our|the|my) \w+ team\b",
+        r"\bwenden sie sich\b",
         r"\b(?:not|isnt|am not|im not) (?:really )?the (?:right|best|correct) (?:person|contact|one)\b",
         r"\bwrong (?:person|contact|department|guy)\b",
         r"\b(?:you should|please|best to|better to|id suggest you|try to|try) (?:talk|speak|reach out"
@@ -41,6 +48,7 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "passed_on",
         "referral",
+        r"\bpass(?:ed|ing)? on (?:your|the) (?:details|info|note|message|e-?mail)\b",
         r"\b(?:pass|passed|passing|forward|forwarded|forwarding|hand|handed|send|sent|sending) (?:this|it"
         r"|your (?:\w+ )?(?:e-?mail|note|message|details|info\w*)|you) (?:along|on|over|to (?:my|our"
         r"|the) \w+)\b",
@@ -61,6 +69,10 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "time",
         "meeting_request",
+        r"\b(?:can|could|would|shall|should) (?:you|we) (?:do|meet|talk|speak|chat"
+        r"|make)\b.{0,30}\b(?:monday|tuesday|wednesday|thursday|friday|tomorrow|next|this|am|pm|\d{1,2})\b",
+        r"\bset up \d+ min\w*\b|\bcalendly\b|\byour (?:calendar|availability)\b|\bmy calendar\b",
+        r"\bfree for (?:a|an) (?:\w+ )?(?:call|chat|meeting)\b|\bjump on a call\b",
         r"\b(?:set up|schedule|book|arrange|find|hop on|jump on|have|do|grab|put in|organi[sz]e) (?:a "
         r"|some |an |us a )?(?:\w+ )?(?:call|time|meeting|chat|slot|intro|coffee|conversation|zoom"
         r"|teams)\b",
@@ -83,6 +95,9 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "interested",
         "positive_interest",
+        r"\bcurious (?:to|about|how)\b",
+        r"\bsounds relevant\b|\bwhy not\b",
+        r"\bgerne mehr\b|\bja,? gerne\b",
         r"\b(?:im|i am|we are|were|am|are|be|would be|very|quite|definitely|certainly"
         r"|potentially) interested\b",
         r"^(?:yes )?interested\b",
@@ -103,6 +118,7 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "pricing",
         "pricing_objection",
+        r"\b(?:do|would|will) you charge\b|\bwhat(?:'s| is|s) the damage\b|\bzu teuer\b",
         r"\b(?:pric(?:e|es|ing|ey)|costs?|how much|quote|quotation|discount|expensive|afford"
         r"|budget(?! cycle)|fees?|rates)\b",
         r"\b(?:preis\w*|kosten|kostet|budget|teuer|angebot)\b",
@@ -114,6 +130,7 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "security",
         "security_question",
+        r"\bwhere (?:is|are|do you (?:store|keep|host))\b.{0,20}\bdata\b",
         r"\b(?:soc ?2|iso ?27001|hipaa|pen(?:etration)? ?test\w*|security (?:review|questionnaire|audit"
         r"|team|posture|polic\w*|cert\w*)|data (?:residency|processing agreement|security|storage)|dpa"
         r"|gdpr[- ](?:compliant|compliance|ready)|encrypt\w*|sso|saml)\b",
@@ -139,6 +156,7 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "info",
         "need_more_info",
+        r"\bone[- ]pager\b|\bsomething (?:i|we) can read\b",
         r"\b(?:send|share|provide|forward|e-?mail)\b(?: me| us| over| along)*(?: some| any| the| a| more"
         r"| your| further| additional)*\b.{0,15}\b(?:info\w*|details?|deck|case stud\w+|brochure"
         r"|one[- ]pager|materials?|overview|page|pdf|presentation|examples?|references?|documentation)\b",
@@ -155,6 +173,7 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "has_one",
         "already_have_solution",
+        r"\b(?:built|build|have|has) (?:\w+ ){1,3}(?:internally|ourselves|of our own)\b",
         r"\b(?:we|i)(?:'ve| have|ve)? (?:already|currently) (?:have|use|using|work|got|run|built|are using"
         r"|partner\w*|working)\b",
         r"\balready (?:have|using|use|work(?:ing)? with|covered|in place|got|sorted|solved)\b",
@@ -175,6 +194,14 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "later",
         "bad_timing",
+        r"\b(?:try|contact|ping|email|call|ask) (?:me|us) (?:again|back|later)\b",
+        r"\b(?:until|after|till) (?:q[1-4]|january|february|march|april|may|june|july|august|september"
+        r"|october|november|december)\b|\bheads down\b",
+        r"\bin (?:two|three|four|five|six|nine|twelve|a few|a couple of) (?:weeks|months)\b",
+        r"\bim (?:herbst|fruhjahr|fruhling|sommer|winter|januar|februar|marz|april|mai|juni|juli|august"
+        r"|september|oktober|november|dezember)\b|\bspater (?:noch ?mal|wieder)\b",
+        r"\ben (?:janvier|fevrier|mars|avril|juin|juillet|aout|septembre|octobre|novembre|decembre|enero"
+        r"|febrero|marzo|abril|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b",
         r"\bnot (?:right )?now\b|\bnot (?:interested )?(?:at (?:this|the) (?:time|moment|point)|currently"
         r"|today|yet|this (?:quarter|year|month))\b|\bnot interested (?:right )?now\b",
         r"\b(?:next|following) (?:quarter|year|month|spring|summer|fall|autumn|winter)\b",
@@ -199,11 +226,15 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "no",
         "not_interested",
+        r"\b(?:were|we are|im|i am|all) good\b(?!.{0,20}\b(?:to go|with that|time)\b)",
+        r"\b(?:isnt|is not|dont think (?:this|it|thats)(?: is|s)?|nicht) (?:\w+ )?(?:for|fur) (?:us|me"
+        r"|uns)\b",
         r"\bnot (?:\w+ )?interested\b|\bno interest\b|\bnot of interest\b|\buninterested\b",
         r"\bno,? (?:thanks?|thank you|thx|ty)\b|\bthanks?,? but no\b|\bno,? but thanks\b",
         r"^(?:no|nope|nah|pass|hard pass|no pass|not for (?:us|me))$",
-        r"\b(?:ill|we'?ll|well|i will|we will|going to|gonna|have to|i'll) (?:have to )?pass\b(?! (?:this"
-        r"|it|that|your|along|on|you))",
+        r"\b(?:ill|we'?ll|well|i will|we will|going to|gonna|have to|i'll) (?:have to )?pass\b"
+        r"(?! (?:this|it|that|your|along|you|them)\b)(?! on (?:your|the) (?:details|info|note|message"
+        r"|e-?mail))",
         r"\bnot (?:for us|for me|a (?:good |great )?(?:fit|match|priority)|relevant|something we|looking"
         r"|needed|what we need|in the market|applicable)\b",
         r"\b(?:do not|dont|no) (?:have (?:a|any) )?need\b|\bnot needed\b|\bdecline\b",

@@ -1,6 +1,5 @@
 """The Gatekeeper as a process: the web application on loopback, with or without the worker beside it."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -14,12 +13,13 @@ from orchestrator.app import App, open_app
 from orchestrator.following import somebody_works
 from orchestrator.web.app import create_web
 from shared.settings import Settings
+from shared.sockets import listen
 
 
 @asynccontextmanager
 async def listening(app: App, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the web application; yields its address. Port 0 takes a free one."""
-    bound = socket.create_server((host, port))
+    bound = listen(host, port)
     address = f"{host}:{bound.getsockname()[1]}"
     hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
     web: ASGIApp = create_web(app, hosts=hosts)

@@ -41,6 +41,7 @@ EXACT_OPT_OUT = frozenset(
     |do not contact me|dont contact me|do not contact me again|dont contact me again|do not email me
     |dont email me
     |do not email me again|dont email me again|never contact me again|never email me again|no more emails
+    |no more
     |no more email|no more mails|leave me alone
     |i want to unsubscribe|i would like to unsubscribe|id like to unsubscribe|i wish to unsubscribe
     |i want to opt out|i would like to opt out|do not write to me again|dont write to me again
@@ -97,6 +98,9 @@ LEGAL = (
     sign(
         "lawyer",
         "legal_threat",
+        r"\b(?:lawyers?|attorneys?|solicitors?|legal (?:team|department|counsel))\b.{0,30}"
+        r"\b(?:in touch|contact (?:you|with)|hear from|call(?:ing)? you|writ\w+ to you|sue|coming)\b",
+        r"\b(?:hear from|forward\w*|hand\w*|pass\w*|report\w*|involv\w*|call\w*|contact\w*)\b.{0,25}"
         r"\b(?:my|our) (?:lawyers?|attorneys?|solicitors?|legal (?:team|department|counsel))\b",
         r"\blegal (?:action|steps|proceedings|consequences)\b",
         r"\bcease and desist\b",
@@ -120,8 +124,9 @@ LEGAL = (
     sign(
         "statute",
         "legal_threat",
+        r"\bbreak\w* the law\b|\bagainst the law\b(?![^.!\n]*\?)|\b(?:this|it|that) is (?:\w+ )?illegal\b",
         r"\bcan[- ]?spam\b",
-        r"\b(?:violat\w+|breach\w*|illegal|unlawful|against)\b.{0,40}\b(?:gdpr|dsgvo|rgpd|law|pecr|casl"
+        r"\b(?:violat\w+|breach\w*|illegal|unlawful)\b.{0,40}\b(?:gdpr|dsgvo|rgpd|law|pecr|casl"
         r"|privacy)\b",
         r"\b(?:gdpr|dsgvo|rgpd|pecr|casl)\b.{0,40}\b(?:violat\w+|breach\w*|request|complaint|verstoss"
         r"|illegal|unlawful)\b",
@@ -152,6 +157,7 @@ FUZZY_OPT_OUT = (
     sign(
         "word",
         "unsubscribe",
+        r"\bun-?sub[sc](?!tan|id)\w{0,8}\b|\bunsuscri\w*\b",
         r"\b(?:un|ub)[- ]?su(?:b|s|bs)?(?:s|c|sc)?r?i?b(?:e|ed|ing|tion)?\b",
         r"\bunsub\b",
         r"\bopt(?:ing|ed)?[- ]?(?:me )?out\b",
@@ -160,6 +166,9 @@ FUZZY_OPT_OUT = (
     sign(
         "remove",
         "unsubscribe",
+        r"\b(?:off|out of|from) (?:of )?(?:this|your|the|that|these|all|any) (?:\w+ ){0,2}(?:lists?"
+        r"|database|distribution|campaigns?|sequences?)\b",
+        r"\b(?:remove|delete|erase|drop) my (?:\w+ )?(?:e-?mail|address|name|contact\w*|number|info\w*)\b",
         r"\b(?:remove|delete|take|strike|drop|get|scrub|wipe|purge) (?:me|us|my (?:e-?mail|address|name"
         r"|contact\w*)|this (?:e-?mail|address))\b.{0,25}\b(?:off|from|out|list|database|system|crm)\b",
         r"\bremove me\b",
@@ -169,6 +178,10 @@ FUZZY_OPT_OUT = (
     sign(
         "stop",
         "unsubscribe",
+        r"\bcease\b.{0,20}\b(?:contact|communicat\w+|e-?mail\w*)\b",
+        r"(?:^|[.!,;\n] ?|\bplease )(?:do not|dont|never) (?:ever )?(?:reach out|follow up|contact|e-?mail"
+        r"|write)\b",
+        r"\bnever signed up\b|\b(?:did not|didnt|never) (?:ask|subscribe|sign up|opt in|consent)\b",
         r"\b(?:stop|quit|cease) (?:e-?mailing|mailing|writing|contacting|messaging|sending|spamming"
         r"|bothering|harassing|pestering|reaching out|with (?:these|the|this))\b",
         r"\b(?:do not|dont|never|not) (?:ever )?(?:e-?mail|contact|write(?: to)?|message|mail|send|bother"
@@ -185,6 +198,10 @@ FUZZY_OPT_OUT = (
     sign(
         "de",
         "unsubscribe",
+        r"\bkeine\w* weitere\w* (?:e-?mails?|mails?|werbung|nachrichten|kontakt\w*|anfragen)\b",
+        r"\b(?:wunsche|mochte|will|brauche)\b.{0,30}\bkeine\w*\b.{0,15}\b(?:e-?mails?|mails?|werbung"
+        r"|kontakt\w*|nachrichten|newsletter)\b",
+        r"\blassen sie mich in ruhe\b|\bunterlassen sie\b",
         r"\b(?:abmeld\w*|abbestell\w*|austrag\w*|tragen sie mich\b.{0,20}\baus)\b",
         r"\b(?:aus|von) (?:dem|ihrem|ihrer|der|eurem) (?:verteiler|liste|newsletter)\b",
         r"\b(?:keine|nicht) (?:weiteren? |mehr )?(?:e-?mails?|mails?|werbung|nachrichten"
@@ -194,6 +211,9 @@ FUZZY_OPT_OUT = (
     sign(
         "fr",
         "unsubscribe",
+        r"\bne plus (?:m'|me|nous|jamais)",
+        r"\bne (?:souhaite|veux|desire)\w* (?:plus|pas)\b.{0,20}\b(?:recevoir|contacte\w*|vos)\b",
+        r"\barret\w+ (?:de |d')(?:m'|me |nous )?\w+",
         r"\bdes(?:inscri\w*|abonn\w*)\b",
         r"\bne (?:plus|pas) (?:me|recevoir|etre)\b",
         r"\bne (?:me|m') ?(?:contact\w*|ecri\w*|envoy\w*|sollicit\w*) (?:plus|pas)\b",
@@ -239,6 +259,7 @@ HOSTILE = (
     sign(
         "insult",
         "hostile",
+        r"\bshame on you\b|\bdisgrac\w+\b|\bget lost\b|\bdrop dead\b",
         r"\bf+u+c+k+ ?(?:off|you|u|your|yourself)\b",
         r"\b(?:piss|bugger|sod) off\b",
         r"\bgo to hell\b",
@@ -255,6 +276,7 @@ HOSTILE = (
     sign(
         "accusation",
         "complaint",
+        r"\b(?:report|mark|flag)(?:ed|ing)? (?:\w+ ){0,3}as (?:spam|junk|phishing|abuse)\b",
         r"\b(?:report|reported|reporting|mark|marked|marking|flag|flagged|flagging) (?:you|this|it"
         r"|your \w+|the \w+)\b.{0,25}\b(?:as )?(?:spam|junk|phishing|abuse)\b",
         r"\b(?:this|your (?:e-?mail|message)) is (?:\w+ )?(?:spam|unsolicited)\b",

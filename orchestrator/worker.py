@@ -41,7 +41,8 @@ class Worker:
             await self._part("inbox", 0, lambda: inbox.drain(self.app))
             await self._part("stops", 1, lambda: stops.work(self.app))
             await self._part("reconcile", RECONCILE_SECONDS, lambda: reconcile.settle(self.app))
-            await self._part("marks", MARK_SECONDS, lambda: marks.work(self.app))
+            await self._part("answers", 1, lambda: marks.work(self.app, "replied"))
+            await self._part("marks", MARK_SECONDS, lambda: marks.work(self.app, "contacted"))
             await self._part("checkpoint", every, self._checkpoint)
             await self.app.kernel.clock.sleep(ROUND_SECONDS)
 

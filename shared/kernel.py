@@ -10,6 +10,7 @@ import httpx
 from shared.approval import Approvals
 from shared.audit import Audit, Entry
 from shared.clock import Clock, SystemClock
+from shared.eventlog import EventLog
 from shared.gate import Gate
 from shared.http import ApiClient, ErrorRow
 from shared.keys import Keys, load_keys
@@ -37,6 +38,7 @@ class Kernel:
     approvals: Approvals
     limits: Limits
     ledger: Ledger
+    events: EventLog
     gate: Gate
     http: httpx.AsyncClient
 
@@ -121,6 +123,7 @@ def _assemble(
         approvals=approvals,
         limits=limits,
         ledger=Ledger(store),
+        events=EventLog(store),
         gate=gate,
         http=http,
     )

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from shared.errors import ConfigError
 
-
 KEY_BYTES = 32
 
 

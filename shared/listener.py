@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import ConfigError
+from shared.sockets import listen
 
 CLOSING_SECONDS = 5
 UNAUTHORISED = 401
@@ -31,9 +32,8 @@ class Listener:
 
     def bind(self) -> socket.socket:
         """Take the port, so that it is known (0 becomes a free one) before anything is served."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
-            return socket.create_server((self.host, self.port), family=family)
+            return listen(self.host, self.port)
         except OSError as error:
             raise ConfigError(f"{self.host}:{self.port} can't be listened on: {error.strerror}") from error
 

@@ -5,7 +5,7 @@ that a restart of the emulator loses nothing. `record` is called at the moment a
 truth that tests compare with, and the product never reads it. Control endpoints, under `/_control`:
 
     GET  /log            every committed write, in order
-    GET  /requests       every request: method, path, query, JSON body, status answered
+    GET  /requests       every request: method, path, query, JSON body, correlation id, status and JSON answered
     PUT  /faults         a fault plan: a list of `Fault` as JSON; replaces the one in force
     POST /reset          forget state, log, requests and faults
     PUT  /webhooks       where to send events: {"url": …, "headers": {…}}; vendors with an API for that use it
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 import httpx
 import uvicorn
 from starlette.applications import Starlette
@@ -38,6 +39,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock, SystemClock, iso
+from shared.sockets import listen
 
 FaultKind = Literal[
     "drop_before",
@@ -52,6 +54,7 @@ FaultKind = Literal[
     "lose",
 ]
 WEBHOOK_FAULTS = {"duplicate", "reorder", "lose"}
+MAX_SHOWN = 20_000  # bytes of an answer that `/requests` still shows
 Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
@@ -167,7 +170,9 @@ class Sandbox:
             return
         sent = {"content-type": "application/json", **self.webhook.get("headers", {}), **(headers or {})}
         data = json.dumps(body).encode()
-        kinds = {fault.kind for fault in self.faults if fault.kind in WEBHOOK_FAULTS and fault.matches("", "")}
+        kinds = {
+            fault.kind for fault in self.faults if fault.kind in WEBHOOK_FAULTS and fault.matches("", "")
+        }
         if "lose" in kinds:
             return
         if "reorder" in kinds:
@@ -232,13 +237,14 @@ class _Faulty:
         path = scope["path"][len(scope.get("root_path", "")) :]
         method = scope["method"]
         noted = {"method": method, "path": path, "query": scope["query_string"].decode(), "json": _json(body)}
+        noted["correlation_id"] = dict(scope["headers"]).get(b"x-correlation-id", b"").decode("latin-1")
         self.sandbox.requests.append(noted)
         hit = [f for f in self.sandbox.faults if f.kind not in WEBHOOK_FAULTS and f.matches(method, path)]
         for fault in [f for f in hit if f.kind == "delay"]:
             await self.sandbox.clock.sleep(fault.seconds)
-        fault = next((f for f in hit if f.kind != "delay"), None)
-        if fault and await self._instead(fault, send):
-            noted["status"] = fault.kind
+        chosen = next((f for f in hit if f.kind != "delay"), None)
+        if chosen and await self._instead(chosen, send):
+            noted["status"] = chosen.kind
             return
         answer: list[Message] = []
 
@@ -247,7 +253,10 @@ class _Faulty:
 
         await self.app(scope, replay, keep)
         noted["status"] = answer[0]["status"] if answer else 0
-        await _spoil(fault, answer, send)
+        said = b"".join(message.get("body", b"") for message in answer[1:])
+        if len(said) <= MAX_SHOWN:
+            noted["answer"] = _json(said)
+        await _spoil(chosen, answer, send)
 
     @staticmethod
     async def _instead(fault: Fault, send: Send) -> bool:
@@ -326,14 +335,13 @@ async def serve(app: ASGIApp, *, port: int = 0, host: str = "127.0.0.1") -> Asyn
     config = uvicorn.Config(app, host=host, port=port, log_level="critical", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     # A task of its own, not a task group: a test fixture opens this in one task and closes it in another.
-    running = asyncio.create_task(server.serve())
-    while not server.started and not running.done():
-        await anyio.sleep(0.005)
-    if running.done():
-        raise OSError(f"nothing can listen on {host}:{port}")
-    bound = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://{host}:{bound}"
-    finally:
-        server.should_exit = True
-        await running
+    # The socket listens before the server runs: who connects at once waits a moment, and isn't refused.
+    with listen(host, port) as bound:
+        running = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            yield f"http://{host}:{bound.getsockname()[1]}"
+        finally:
+            while not server.started and not running.done():
+                await anyio.lowlevel.checkpoint()  # one that is told to end while it begins leaves its socket open
+            server.should_exit = True
+            await running

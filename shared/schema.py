@@ -8,7 +8,7 @@ hold JSON; those that hold a person's data can be erased without breaking a proo
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
-T, I, F, B = sa.Text, sa.Integer, sa.Float, sa.LargeBinary
+T, N, F, B = sa.Text, sa.Integer, sa.Float, sa.LargeBinary
 
 
 def _text(name: str, default: str = "") -> sa.Column[str]:
@@ -21,7 +21,7 @@ process = sa.Table(
     metadata,
     sa.Column("id", T, primary_key=True),
     _text("host"),
-    sa.Column("pid", I, nullable=False),
+    sa.Column("pid", N, nullable=False),
     _text("role"),
     _text("started_at"),
     _text("seen_at"),
@@ -30,11 +30,11 @@ switch = sa.Table(
     "switch",
     metadata,
     sa.Column("name", T, primary_key=True),  # kill, safe_mode
-    sa.Column("is_on", I, nullable=False),
+    sa.Column("is_on", N, nullable=False),
     _text("reason"),
     _text("actor"),
     _text("at"),
-    sa.Column("epoch", I, nullable=False, server_default="0"),  # counts changes
+    sa.Column("epoch", N, nullable=False, server_default="0"),  # counts changes
 )
 pause = sa.Table(
     "pause",
@@ -82,7 +82,7 @@ approval_item = sa.Table(
 effect = sa.Table(
     "effect",
     metadata,
-    sa.Column("id", I, primary_key=True, autoincrement=True),
+    sa.Column("id", N, primary_key=True, autoincrement=True),
     sa.Column("key", T, nullable=False, unique=True),
     _text("vendor"),
     _text("action"),
@@ -98,10 +98,10 @@ effect = sa.Table(
     _text("recipients", "[]"),
     _text("campaign"),
     _text("approval"),
-    sa.Column("repeatable", I, nullable=False, server_default="0"),
-    sa.Column("stops", I, nullable=False, server_default="0"),
-    sa.Column("cost", I, nullable=False, server_default="0"),
-    sa.Column("attempts", I, nullable=False, server_default="0"),
+    sa.Column("repeatable", N, nullable=False, server_default="0"),
+    sa.Column("stops", N, nullable=False, server_default="0"),
+    sa.Column("cost", N, nullable=False, server_default="0"),
+    sa.Column("attempts", N, nullable=False, server_default="0"),
     _text("process"),
     _text("correlation_id"),
     _text("first_at"),
@@ -122,7 +122,7 @@ rate = sa.Table(
     "rate",
     metadata,
     sa.Column("bucket", T, primary_key=True),
-    sa.Column("seq", I, nullable=False),
+    sa.Column("seq", N, nullable=False),
     sa.Column("last", F, nullable=False),
     sa.Column("blocked_until", F, nullable=False),
 )
@@ -130,7 +130,7 @@ rate_slot = sa.Table(
     "rate_slot",
     metadata,
     sa.Column("bucket", T, primary_key=True),
-    sa.Column("slot", I, primary_key=True),
+    sa.Column("slot", N, primary_key=True),
     sa.Column("at", F, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -139,19 +139,19 @@ spend = sa.Table(
     metadata,
     sa.Column("name", T, primary_key=True),
     sa.Column("day", T, primary_key=True),
-    sa.Column("amount", I, nullable=False),
+    sa.Column("amount", N, nullable=False),
 )
 audit_leaf = sa.Table(
     "audit_leaf",
     metadata,
-    sa.Column("seq", I, primary_key=True, autoincrement=False),
+    sa.Column("seq", N, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary(32), nullable=False),
     _text("data"),
 )
 audit_detail = sa.Table(
     "audit_detail",
     metadata,
-    sa.Column("seq", I, primary_key=True, autoincrement=False),
+    sa.Column("seq", N, primary_key=True, autoincrement=False),
     sa.Column("salt", sa.LargeBinary(16), nullable=False),
     _text("subject"),
     _text("payload", "{}"),
@@ -159,14 +159,14 @@ audit_detail = sa.Table(
 audit_head = sa.Table(
     "audit_head",
     metadata,
-    sa.Column("id", I, primary_key=True, autoincrement=False),
-    sa.Column("size", I, nullable=False),
+    sa.Column("id", N, primary_key=True, autoincrement=False),
+    sa.Column("size", N, nullable=False),
     sa.Column("frontier", B, nullable=False),
 )
 audit_checkpoint = sa.Table(
     "audit_checkpoint",
     metadata,
-    sa.Column("size", I, primary_key=True, autoincrement=False),
+    sa.Column("size", N, primary_key=True, autoincrement=False),
     _text("note"),
     _text("at"),
     _text("why"),
@@ -174,13 +174,13 @@ audit_checkpoint = sa.Table(
 inbound = sa.Table(
     "inbound",
     metadata,
-    sa.Column("id", I, primary_key=True, autoincrement=True),
+    sa.Column("id", N, primary_key=True, autoincrement=True),
     _text("vendor"),
     _text("event_id"),
     sa.Column("raw", B, nullable=False),
     _text("received_at"),
     _text("state", "new"),  # new, done, failed
-    sa.Column("attempts", I, nullable=False, server_default="0"),
+    sa.Column("attempts", N, nullable=False, server_default="0"),
     _text("error"),
     _text("correlation_id"),
     sa.UniqueConstraint("vendor", "event_id", name="inbound_once"),
@@ -197,8 +197,8 @@ account = sa.Table(
     _text("role"),  # viewer, ae, operator, admin
     _text("password"),  # argon2id
     _text("created_at"),
-    sa.Column("disabled", I, nullable=False, server_default="0"),
-    sa.Column("failures", I, nullable=False, server_default="0"),
+    sa.Column("disabled", N, nullable=False, server_default="0"),
+    sa.Column("failures", N, nullable=False, server_default="0"),
     _text("locked_until"),
 )
 login_link = sa.Table(
@@ -242,11 +242,11 @@ sa.Index("lead_key_lead", lead_key.c.lead_id)
 import_file = sa.Table(
     "import_file",
     metadata,
-    sa.Column("id", I, primary_key=True, autoincrement=True),
+    sa.Column("id", N, primary_key=True, autoincrement=True),
     _text("path"),
     _text("sha256"),
-    sa.Column("good", I, nullable=False, server_default="0"),
-    sa.Column("bad", I, nullable=False, server_default="0"),
+    sa.Column("good", N, nullable=False, server_default="0"),
+    sa.Column("bad", N, nullable=False, server_default="0"),
     _text("quarantine_file"),
     _text("at"),
 )
@@ -269,10 +269,12 @@ run_lead = sa.Table(
     metadata,
     sa.Column("run_id", T, sa.ForeignKey("run.id"), primary_key=True),
     sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
-    sa.Column("batch", I, nullable=False),
-    _text("state"),  # sourced, enriched, scored, drafted, held, disqualified, suppressed, in_review, live, failed
+    sa.Column("batch", N, nullable=False),
+    _text(
+        "state"
+    ),  # sourced, enriched, scored, drafted, held, disqualified, suppressed, in_review, live, failed
     _text("tier"),
-    sa.Column("score", I, nullable=False, server_default="0"),
+    sa.Column("score", N, nullable=False, server_default="0"),
     _text("reason"),
     _text("enrichment"),  # reference of the look-up under way
     _text("data", "{}"),
@@ -299,7 +301,7 @@ campaign = sa.Table(
     _text("review_due"),
     _text("created_at"),
     _text("updated_at"),
-    sa.Column("version", I, nullable=False, server_default="1"),
+    sa.Column("version", N, nullable=False, server_default="1"),
 )
 sa.Index("campaign_run", campaign.c.run_id)
 sa.Index("campaign_state", campaign.c.state)
@@ -315,7 +317,7 @@ campaign_lead = sa.Table(
     _text("state"),  # drafted, held, live, refused, failed, in_doubt, simulated, stopped
     _text("reason"),
     _text("contact_ref"),
-    _text("marked_at"),  # when the CRM was told that the first message left
+    _text("told"),  # what the CRM was told last: contacted, replied
 )
 sa.Index("campaign_lead_email", campaign_lead.c.email)
 event = sa.Table(
@@ -328,7 +330,7 @@ event = sa.Table(
     _text("received_at"),
     _text("lead_id"),
     _text("campaign_id"),
-    sa.Column("step", I, nullable=False, server_default="0"),
+    sa.Column("step", N, nullable=False, server_default="0"),
     _text("variant"),
     _text("detail", "{}"),
     _text("correlation_id"),
@@ -374,7 +376,7 @@ stop = sa.Table(
     _text("target"),
     _text("reason"),
     _text("state", "open"),  # open, confirmed
-    sa.Column("attempts", I, nullable=False, server_default="0"),
+    sa.Column("attempts", N, nullable=False, server_default="0"),
     _text("detail", "{}"),
     _text("at"),
     _text("confirmed_at"),

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.effect import Json
 from shared.errors import ConfigError
@@ -119,6 +120,13 @@ class VendorFile(Strict):
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=50_000_000)] = 5_000_000
     options: dict[str, Any] = {}
 
+    @field_validator("limits")
+    @classmethod
+    def _each_limit_has_its_name(cls, limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+        if len({limit.name for limit in limits}) != len(limits):
+            raise ValueError("each limit needs a name of its own: two of one name would count in one bucket")
+        return limits
+
 
 @dataclass(frozen=True, slots=True)
 class VendorSettings:
@@ -160,6 +168,12 @@ class Settings:
         return self.vendors[name]
 
     @property
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret in force, so that the log can leave them out."""
+        each = ((vendor.api_key, *vendor.secrets.values()) for vendor in self.vendors.values())
+        return tuple(value for values in each for value in values if value)
+
+    @property
     def all_sandbox(self) -> bool:
         """Every vendor account points at loopback emulators."""
         return all(vendor.sandbox for vendor in self.vendors.values())
@@ -173,6 +187,8 @@ def read_yaml(path: Path, model: type[ModelT]) -> ModelT:
         raise ConfigError(f"{path}: can't be read ({type(error).__name__})") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if twice := _repeated(node):
+            raise ConfigError(f"{path}:{twice.start_mark.line + 1}: {twice.value} stands here a second time")
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -186,6 +202,22 @@ def read_yaml(path: Path, model: type[ModelT]) -> ModelT:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise ConfigError(lines) from error
+
+
+def _repeated(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    """A key that its mapping has already: YAML would silently let the last one win."""
+    if isinstance(node, yaml.SequenceNode):
+        return next(filter(None, map(_repeated, node.value)), None)
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            return key if isinstance(key, yaml.ScalarNode) else None
+        seen.add(str(key.value))
+        if deeper := _repeated(value):
+            return deeper
+    return None
 
 
 def _line(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
@@ -295,8 +327,10 @@ def _vendor(path: Path, env: Mapping[str, str]) -> VendorSettings:
 
 
 def _is_loopback(url: str) -> bool:
-    host = url.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
-    return host in {"127.0.0.1", "localhost", "[::1]"}
+    try:
+        return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    except ValueError:
+        return False
 
 
 Mode = Literal["safe", "live"]

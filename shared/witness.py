@@ -20,7 +20,7 @@ class Witness:
         return entries
 
     async def requests(self, account: str) -> list[dict[str, Any]]:
-        """Every request: method, path, query, json, status."""
+        """Every request: method, path, query, json, correlation_id, status, and `answer` unless it is long."""
         entries: list[dict[str, Any]] = (await self._answer("GET", account, "requests", None)).json()
         return entries
 

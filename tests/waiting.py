@@ -11,7 +11,7 @@ from orchestrator.campaigns import Campaign, campaign_fingerprint, draft, enroll
 from orchestrator.rendering import render
 from orchestrator.rules import Rules
 from shared.clock import iso
-from shared.effect import canonical
+from shared.effect import Outcome, canonical
 from shared.kernel import Kernel
 from shared.lead import Lead, Source, Tier
 from shared.ports import Enrollment
@@ -105,3 +105,19 @@ async def person_of(kernel: Kernel, lead_id: str) -> sa.Row[tuple[object, ...]]:
     """One person of it as they stand."""
     query = sa.select(campaign_lead).where(campaign_lead.c.lead_id == lead_id)
     return await kernel.store.read(lambda c: c.execute(query).one())
+
+
+class Vendor:
+    """The sequencer's end of the port: keeps what it is told, answers as it is set."""
+
+    def __init__(self, status: str = "applied") -> None:
+        self.told: list[tuple[str, str, str]] = []
+        self.status = status
+
+    async def pause_campaign(self, campaign_ref: str, reason: str) -> Outcome:
+        self.told.append(("pause", campaign_ref, reason))
+        return Outcome(self.status)  # type: ignore[arg-type]  # one of the statuses
+
+    async def resume_campaign(self, campaign_ref: str, campaign_id: str, approval: str) -> Outcome:
+        self.told.append(("resume", campaign_ref, approval))
+        return Outcome(self.status, "why")  # type: ignore[arg-type]  # one of the statuses

@@ -1,5 +1,14 @@
-"""The audit log's newest entries, and the proof that nothing in it was changed."""
+"""The audit log's newest entries, and the proof that nothing in it was changed.
 
+The log holds no address of who acted, only a commitment to it; while the entry's salt is kept, it can be told
+which account it is.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -7,8 +16,10 @@ from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, page
 from orchestrator.web.session import Form, changing, shown
 from shared.audit import Verdict
+from shared.schema import audit_detail
 
 SHOWN = 100
+COMMITMENT = 64  # hexadecimal digits
 
 
 @shown
@@ -24,6 +35,24 @@ async def verify(request: Request, visit: Visit, _: Form) -> Response:
 
 
 async def _page(request: Request, visit: Visit, verdict: Verdict | None) -> Response:
-    audit = desk(request).app.kernel.audit
+    at = desk(request)
+    audit, emails = at.app.kernel.audit, [one.email for one in await at.accounts.all()]
     entries = await audit.tail(SHOWN)
-    return await page(request, "audit.html", visit, entries=entries, head=await audit.head(), verdict=verdict)
+    salts = await at.app.kernel.store.read(_salts)
+    named = [
+        {**entry, "actor": _who(str(entry["actor"]), salts.get(entry["seq"]), emails)} for entry in entries
+    ]
+    return await page(request, "audit.html", visit, entries=named, head=await audit.head(), verdict=verdict)
+
+
+def _salts(connection: sa.Connection) -> Mapping[object, bytes]:
+    newest = sa.select(audit_detail.c.seq, audit_detail.c.salt).order_by(audit_detail.c.seq.desc())
+    return {row.seq: row.salt for row in connection.execute(newest.limit(SHOWN))}
+
+
+def _who(actor: str, salt: bytes | None, emails: Sequence[str]) -> str:
+    """The account behind a commitment; the commitment's beginning where it is none of ours, or was erased."""
+    if len(actor) != COMMITMENT:
+        return actor
+    known = {hmac.new(salt or b"", email.encode(), hashlib.sha256).hexdigest(): email for email in emails}
+    return known.get(actor, f"somebody ({actor[:8]}…)")

@@ -1,7 +1,7 @@
 """Paid look-ups of people and companies by Clay, and e-mail verification by Hunter.io."""
 
 from servers.enricher.account import open_enricher
-from servers.enricher.effects import cant_tell, nothing_kept
+from servers.enricher.effects import find_run, nothing_kept
 from servers.enricher.events import SOURCE
 from servers.enricher.sandbox import clay_sandbox
 from servers.enricher.sandbox_hunterio import hunterio_sandbox
@@ -20,6 +20,6 @@ SERVER = Server(
     tools=TOOLS,
     ports=("enricher",),
     webhooks={"clay": SOURCE},
-    lookups={("clay", "enrich"): cant_tell, ("hunterio", "verify_email"): nothing_kept},
+    lookups={("clay", "enrich"): find_run, ("hunterio", "verify_email"): nothing_kept},
     sandboxes={"clay": clay_sandbox, "hunterio": hunterio_sandbox},
 )

@@ -1,7 +1,7 @@
 """What the enricher spends: look-ups and verifications, each an Effect through the gate.
 
 No vendor here knows idempotency keys, and none lists what was asked of it: an answer that is lost leaves a
-look-up in doubt, because asking again would be paid again.
+look-up in doubt, because asking again would be paid again, until the run that carries it is heard of.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ async def look_up(
         )
         return {key: Receipt(f"clay:{run}:{inputs[key]['id']}") for key in permits}
 
-    lookup = partial(cant_tell, enricher)
+    lookup = partial(find_run, enricher)
     return BatchOutcome.of(await enricher.kernel.gate.submit_batch(effects, perform_many, lookup))
 
 
@@ -93,9 +93,17 @@ async def _fresh(enricher: Enricher, effect: Effect) -> bool:
     return age < timedelta(days=enricher.options.fresh_days)
 
 
-async def cant_tell(_enricher: Enricher, _effect: Effect) -> Receipt | None:
-    """Clay lists neither runs nor items: whether a lost look-up arrived stays in doubt."""
-    raise Retryable("Clay can't be asked which look-ups it received", code="cant_tell")
+async def find_run(enricher: Enricher, effect: Effect) -> Receipt | None:
+    """The run that carries a look-up whose answer was lost, by Clay's end-of-run webhooks.
+
+    Clay lists neither runs nor items, but tells every run that ends; its items carry our lead ids. Raises
+    `Retryable` while no such run has ended: it may still come.
+    """
+    for run in await enricher.kernel.events.references("clay", "job_finished"):
+        items = await _results(enricher, run)
+        if items is not None and effect.target in items:
+            return Receipt(f"clay:{run}:{effect.target}")
+    raise Retryable("no ended run at Clay holds this look-up yet", code="cant_tell")
 
 
 async def collect(enricher: Enricher, references: Sequence[str]) -> EnrichmentPage:

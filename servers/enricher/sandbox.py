@@ -1,10 +1,11 @@
 """An emulator of Clay's public API v0 as far as the enricher uses it: the key's owner, runs, their results.
 
 Traps it has: results are 202 while running; no run can be listed; the same item twice is paid twice.
-`POST /_control/act/configure` sets `seconds` (a run's length); `…/act/finish` ends all runs at once and sends
-the signed webhook of each.
+A run that ends is told by a signed webhook, where one is set. `POST /_control/act/configure` sets `seconds` (a
+run's length); `…/act/finish` ends all runs at once.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -40,6 +41,7 @@ class ClaySandbox:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        self.ending: set[asyncio.Task[None]] = set()
         sandbox.actions["configure"] = self.configure
         sandbox.actions["finish"] = self.finish
 
@@ -64,14 +66,26 @@ class ClaySandbox:
         ended = [run for run in self.sandbox.state["runs"].values() if not self._ended(run)]
         for run in ended:
             run["seconds"] = 0.0
-            body = {
-                "webhookId": run["webhook_id"] or "wh_sandbox",
-                "createdAt": iso(self.sandbox.clock.now()),
-                "data": {"routine_run_id": run["id"]},
-            }
-            await self.sandbox.deliver(body, {"X-Clay-Signature": signature(json.dumps(body).encode())})
+            await self._tell(run)
         self.sandbox.save()
         return {"finished": len(ended)}
+
+    async def _tell(self, run: dict[str, Any]) -> None:
+        """The end-of-run webhook, once a run."""
+        if run.get("told"):
+            return
+        run["told"] = True
+        body = {
+            "webhookId": run["webhook_id"] or "wh_sandbox",
+            "createdAt": iso(self.sandbox.clock.now()),
+            "data": {"routine_run_id": run["id"]},
+        }
+        await self.sandbox.deliver(body, {"X-Clay-Signature": signature(json.dumps(body).encode())})
+
+    async def _end_in_time(self, run: dict[str, Any]) -> None:
+        await self.sandbox.clock.sleep(run["seconds"])
+        if self._ended(run):
+            await self._tell(run)
 
     async def me(self, _: Request) -> Response:
         """Whose key it is."""
@@ -94,6 +108,9 @@ class ClaySandbox:
         for item in run["items"]:
             who, _ = person_of(item["inputs"])
             self.sandbox.record("charge", who, credits=1, item=item["id"], run=run["id"])
+        ending = asyncio.create_task(self._end_in_time(run))
+        self.ending.add(ending)
+        ending.add_done_callback(self.ending.discard)
         return JSONResponse({"routine_run_id": run["id"], "status": "in_progress"}, 202)
 
     async def results(self, request: Request) -> Response:

@@ -36,7 +36,7 @@ async def enrich_leads(enricher: Enricher, requests: Requests, idempotency_key: 
 
 @reads("Get look-up results")
 async def get_result(enricher: Enricher, references: References) -> EnrichmentPage:
-    """What came back for the given references; `pending` names the leads still being looked up."""
+    """What came back for the given references; `pending` are those still being looked up."""
     return await collect(enricher, references)
 
 

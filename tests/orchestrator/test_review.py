@@ -11,14 +11,14 @@ from orchestrator.app import App
 from orchestrator.dossier import ACTIVATE, ADD_LEAD, ENROLLMENT, RESUME
 from orchestrator.rules import Rules, load_rules
 from shared.approval import Person
-from shared.effect import Effect, Outcome, fingerprint
+from shared.effect import Effect, fingerprint
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
 from shared.lead import Lead
 from shared.schema import approval, approval_item, audit_detail, audit_leaf, campaign, campaign_lead, run
 from shared.suite import Suite
 from tests.conftest import CONFIG
-from tests.waiting import person_of, put_campaign, row_of, somebody
+from tests.waiting import Vendor, person_of, put_campaign, row_of, somebody
 
 AE = Person("ann@corp.com", "ae")
 OPERATOR = Person("olga@corp.com", "operator")
@@ -227,9 +227,7 @@ async def test_editing_changes_one_message_and_the_version(app: App) -> None:
     campaign_id = await put_campaign(app.kernel, app.rules, [somebody(1)])
     second = await _words(app.kernel, 2)
     body = (await _words(app.kernel, 1)).replace("Hi Dana", "Hello Dana")
-    version = await review.edit(
-        app, campaign_id, somebody(1).id, 1, "A question", body, person=AE, version=1
-    )
+    version = await review.edit(app, campaign_id, somebody(1).id, 1, "A question", body, person=AE, version=1)
     assert (version, await _words(app.kernel, 1), await _words(app.kernel, 2)) == (2, body, second)
     assert (await person_of(app.kernel, somebody(1).id)).state == "drafted"
 
@@ -331,22 +329,6 @@ async def test_the_suppressed_are_never_let_in(kernel: Kernel, rules: Rules) -> 
 
 
 # ── pausing and resuming ─────────────────────────────────────────────────────────────────────────────────
-class Vendor:
-    """The sequencer's end of the port: keeps what it is told, answers as it is set."""
-
-    def __init__(self, status: str = "applied") -> None:
-        self.told: list[tuple[str, str, str]] = []
-        self.status = status
-
-    async def pause_campaign(self, campaign_ref: str, reason: str) -> Outcome:
-        self.told.append(("pause", campaign_ref, reason))
-        return Outcome(self.status)  # type: ignore[arg-type]  # one of the statuses
-
-    async def resume_campaign(self, campaign_ref: str, campaign_id: str, approval: str) -> Outcome:
-        self.told.append(("resume", campaign_ref, approval))
-        return Outcome(self.status, "why")  # type: ignore[arg-type]  # one of the statuses
-
-
 async def _set_state(kernel: Kernel, state: str, ref: str) -> None:
     values = {"state": state, "vendor_ref": ref}
     await kernel.store.write(lambda c: c.execute(sa.update(campaign).values(**values)))

@@ -78,10 +78,11 @@ async def test_companies_differ_enough_for_every_tier(live: World) -> None:
     assert {one.email_verdict for one in page.results} >= {"deliverable", "accept_all", "undeliverable"}
 
 
-async def test_results_still_missing_are_named_by_lead(live: World) -> None:
+async def test_results_still_missing_are_named_by_reference(live: World) -> None:
     await live.act("clay", "configure", seconds=3600)
     done = await enrich(live, [someone(1), someone(2)])
-    assert await results(live, done) == EnrichmentPage((), ("lead-1", "lead-2"))
+    references = tuple(outcome.reference for outcome in done.outcomes)
+    assert await results(live, done) == EnrichmentPage((), references)
     await live.act("clay", "finish")
     assert (await results(live, done)).pending == ()
 

@@ -34,7 +34,9 @@ class Browser:
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.http.get(path, headers=headers)
 
-    async def post(self, path: str, fields: Mapping[str, object] | None = None, **headers: str) -> httpx.Response:
+    async def post(
+        self, path: str, fields: Mapping[str, object] | None = None, **headers: str
+    ) -> httpx.Response:
         data = {"csrf": self.csrf, **(fields or {})}
         return await self.http.post(path, data=data, headers={**OURS, **headers})
 

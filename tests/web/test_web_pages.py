@@ -17,8 +17,7 @@ from shared.approval import Person
 from shared.schema import audit_leaf, campaign, handoff, reply
 from shared.suite import Suite
 from shared.webhook import MAX_BYTES
-from tests.orchestrator.test_review import Vendor
-from tests.waiting import person_of, put_campaign, row_of, somebody
+from tests.waiting import Vendor, person_of, put_campaign, row_of, somebody
 from tests.web.conftest import HOST, OURS, PASSWORD, LogIn
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -50,7 +49,9 @@ async def test_setup_keeps_what_was_typed_but_not_the_password(app: App, anybody
     assert PASSWORD not in answer.text
 
 
-async def test_a_wrong_login_says_nothing_about_why(app: App, log_in: LogIn, anybody: httpx.AsyncClient) -> None:
+async def test_a_wrong_login_says_nothing_about_why(
+    app: App, log_in: LogIn, anybody: httpx.AsyncClient
+) -> None:
     await log_in("ae")
     tries = [{"email": "ae@corp.com", "password": "wrong"}, {"email": "no@corp.com", "password": "wrong"}]
     answers = [await anybody.post("/login", data=fields, headers=OURS) for fields in tries]
@@ -59,8 +60,12 @@ async def test_a_wrong_login_says_nothing_about_why(app: App, log_in: LogIn, any
     assert {a.status_code for a in answers} == {403}
 
 
-@pytest.mark.parametrize("to", ["https://evil.test", "//evil.test", "/\\evil.test", "/logout", "javascript:1", ""])
-async def test_after_login_nobody_is_sent_elsewhere(log_in: LogIn, anybody: httpx.AsyncClient, to: str) -> None:
+@pytest.mark.parametrize(
+    "to", ["https://evil.test", "//evil.test", "/\\evil.test", "/logout", "javascript:1", ""]
+)
+async def test_after_login_nobody_is_sent_elsewhere(
+    log_in: LogIn, anybody: httpx.AsyncClient, to: str
+) -> None:
     await log_in("ae")
     fields = {"email": "ae@corp.com", "password": PASSWORD, "next": to}
     assert (await anybody.post("/login", data=fields, headers=OURS)).headers["location"] == "/"
@@ -252,12 +257,29 @@ async def test_a_free_mail_domain_is_not_put_on_the_list(log_in: LogIn) -> None:
     assert "free-mail" in answer.text
 
 
+async def test_the_log_shows_which_account_acted(log_in: LogIn) -> None:
+    browser = await log_in("ae")
+    await browser.post("/safety/kill")
+    page = (await browser.get("/audit")).text
+    assert page.count("ae@corp.com") >= 2
+    assert "somebody (" not in page
+
+
 async def test_the_log_is_proven_whole_and_a_change_is_noticed(log_in: LogIn) -> None:
     browser = await log_in("viewer")
     assert "Whole:" in (await browser.post("/audit/verify")).text
-    forged = sa.update(audit_leaf).where(audit_leaf.c.seq == 0).values(data=audit_leaf.c.data + " ")
-    await browser.kernel.store.write(lambda c: c.execute(forged))
+    await browser.kernel.store.write(_forge)
     assert "does not verify" in (await browser.post("/audit/verify")).text
+
+
+def _forge(connection: sa.Connection) -> None:
+    """What somebody with the database file can do: drop what guards it, then change an entry."""
+    guards = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars()
+    for name in guards.all():
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    connection.execute(
+        sa.update(audit_leaf).where(audit_leaf.c.seq == 0).values(data=audit_leaf.c.data + " ")
+    )
 
 
 def test_a_time_is_shown_in_utc() -> None:
@@ -266,7 +288,9 @@ def test_a_time_is_shown_in_utc() -> None:
 
 
 # ── for machines ─────────────────────────────────────────────────────────────────────────────────────────
-async def test_health_needs_no_login_and_tells_of_the_kill_switch(app: App, anybody: httpx.AsyncClient) -> None:
+async def test_health_needs_no_login_and_tells_of_the_kill_switch(
+    app: App, anybody: httpx.AsyncClient
+) -> None:
     assert (await anybody.get("/healthz")).json() == {"status": "ok", "database": "ok", "kill_switch": False}
     await app.kernel.switches.kill(actor="test", reason="test")
     assert (await anybody.get("/healthz")).json()["kill_switch"] is True
