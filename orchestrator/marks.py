@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from orchestrator.app import App
 from shared.effect import Outcome
-from shared.schema import campaign_lead, event
+from shared.schema import campaign, campaign_lead, event, run
+from shared.telemetry import correlated
 
 Told = Literal["contacted", "replied"]
 AT_ONCE = 5
@@ -24,15 +25,17 @@ async def work(app: App, what: Told) -> int:
     """Tell the CRM about the next few people. Returns how many."""
     rows = await app.kernel.store.read(lambda c: _next(c, what))
     for row in rows:
-        outcome = await app.suite.crm.tag_contact(
-            contact_id=str(row.contact_ref), email=str(row.email), add=list(TAGS[what])
-        )
-        if outcome.done and what == "replied":
-            outcome = await app.suite.crm.move_opportunity(
-                contact_id=str(row.contact_ref), email=str(row.email), stage="Replied"
-            )
-        await _note(app, row, what, outcome)
+        with correlated(str(row.correlation_id)):
+            await _note(app, row, what, await _tell(app, row, what))
     return len(rows)
+
+
+async def _tell(app: App, row: Row, what: Told) -> Outcome:
+    contact, email = str(row.contact_ref), str(row.email)
+    outcome = await app.suite.crm.tag_contact(contact_id=contact, email=email, add=list(TAGS[what]))
+    if outcome.done and what == "replied":
+        outcome = await app.suite.crm.move_opportunity(contact_id=contact, email=email, stage="Replied")
+    return outcome
 
 
 def _next(connection: sa.Connection, what: Told) -> list[Row]:
@@ -43,10 +46,13 @@ def _next(connection: sa.Connection, what: Told) -> list[Row]:
         campaign_lead.c.lead_id,
         campaign_lead.c.email,
         campaign_lead.c.contact_ref,
+        run.c.correlation_id,
     )
     earlier = ("",) if what == "contacted" else ("", "contacted")
     query = (
         sa.select(*columns)
+        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
+        .join(run, run.c.id == campaign.c.run_id)
         .where(
             campaign_lead.c.told.in_(earlier),
             campaign_lead.c.contact_ref != "",

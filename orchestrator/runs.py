@@ -17,7 +17,7 @@ from shared.effect import Json
 from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.schema import campaign, run, run_lead
-from shared.telemetry import correlation
+from shared.telemetry import correlated, correlation
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ async def create(kernel: Kernel, params: Mapping[str, Json]) -> Run:
         connection.execute(sa.insert(run).values(**values))
         append(connection, [Entry("run.created", identifier, {"mode": values["mode"]})], now)
 
-    await kernel.store.write(change)
+    with correlated(str(values["correlation_id"])):
+        await kernel.store.write(change)
     return await get(kernel, identifier)
 
 

@@ -19,7 +19,7 @@ from shared.clock import iso
 from shared.effect import Outcome, digest
 from shared.errors import SwarmError
 from shared.schema import campaign_lead, stop
-from shared.telemetry import logger
+from shared.telemetry import correlated, correlation, logger
 
 log = logger("stops")
 AT_ONCE = 50
@@ -40,7 +40,8 @@ def _open(connection: sa.Connection, kind: str, email: str, reason: str, now: st
     identifier = digest("stop/v1", kind, email.lower())[:24]
     if connection.execute(sa.select(stop.c.id).where(stop.c.id == identifier)).scalar() is None:
         values = {"kind": kind, "target": email, "reason": reason, "at": now}
-        connection.execute(sa.insert(stop).values(id=identifier, **values))
+        detail = json.dumps({"correlation_id": correlation()})  # what follows belongs to what caused it
+        connection.execute(sa.insert(stop).values(id=identifier, detail=detail, **values))
     people = sa.update(campaign_lead).where(campaign_lead.c.email == email)
     connection.execute(people.values(state="stopped", reason=reason))
 
@@ -51,7 +52,8 @@ async def work(app: App) -> int:
     rows = await app.kernel.store.read(lambda c: list(c.execute(query)))
     left = 0
     for row in rows:
-        left += 0 if await _stop(app, row) else 1
+        with correlated(str(json.loads(str(row.detail)).get("correlation_id", ""))):
+            left += 0 if await _stop(app, row) else 1
     return left
 
 

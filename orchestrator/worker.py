@@ -53,7 +53,8 @@ class Worker:
             return
         self._due[name] = now + every
         try:
-            await work()
+            with correlated():
+                await work()
         except SwarmError as error:
             log.warning("worker.part_failed", part=name, kind=error.kind, code=error.code)
             self._due[name] = now + max(every, 1.0)

@@ -18,7 +18,7 @@ from shared.ledger import Ledger
 from shared.limits import Limits
 from shared.presence import Presence, open_presence
 from shared.settings import Settings
-from shared.store import Store, open_store
+from shared.store import PATIENCE, Store, open_store
 from shared.suppression import Suppression
 from shared.switches import Switches
 
@@ -60,14 +60,17 @@ async def open_kernel(
     clock: Clock | None = None,
     role: str = "server",
     transport: httpx.AsyncBaseTransport | None = None,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Kernel]:
     """Open the store, migrate it, refuse a rolled-back one, and build what stands on it.
+
+    `patience`: seconds that a write waits for other processes.
 
     Raises `ConfigError`, `Unavailable` (the database), or `Fatal` where an old database was put back.
     """
     clock = clock or SystemClock()
     keys = load_keys(settings.home)
-    async with open_store(settings.database_url) as store:
+    async with open_store(settings.database_url, patience) as store:
         files = _published(settings)
         due = settings.safety.checkpoints
         audit = Audit(store, clock, keys, files, due.every_leaves, due.every_seconds)

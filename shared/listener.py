@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shared import sockets
 from shared.errors import ConfigError
-from shared.sockets import listen
 
 CLOSING_SECONDS = 5
 UNAUTHORISED = 401
@@ -33,7 +33,7 @@ class Listener:
     def bind(self) -> socket.socket:
         """Take the port, so that it is known (0 becomes a free one) before anything is served."""
         try:
-            return listen(self.host, self.port)
+            return sockets.listen(self.host, self.port)
         except OSError as error:
             raise ConfigError(f"{self.host}:{self.port} can't be listened on: {error.strerror}") from error
 

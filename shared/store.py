@@ -202,6 +202,8 @@ class Store:
     def close(self) -> None:
         """Finish what waits, then close; what comes later is refused."""
         with self._entry:
+            if self._closed:
+                return
             self._closed = True
             self._waiting.put(None)
         self._writer.join()

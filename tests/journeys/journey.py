@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from orchestrator.emulators import serve_all
 from orchestrator.following import follow
 from orchestrator.runs import Run
 from orchestrator.serving import listening
+from orchestrator.summary import unfinished
 from orchestrator.worker import open_worker
 from servers.enricher.synthetic import facts
 from servers.instantly.sandbox_mail import REPLIES, temper
@@ -32,6 +34,7 @@ from shared.approval import Person
 from shared.clock import SystemClock
 from shared.effect import Json
 from shared.remote import environment
+from shared.schema import event
 from shared.settings import Settings, load_settings
 from shared.witness import Witness, open_witness
 
@@ -81,7 +84,7 @@ class Prospect:
         return {
             "linkedInProfileUrl": self.profile,
             "firstName": "Dana",
-            "lastName": f"Field{self.number}",
+            "lastName": "Field",
             "title": "VP of Sales",
             "companyName": self.company,
             "companyDomain": self.domain,
@@ -113,7 +116,7 @@ def _is_in_software(one: Prospect) -> bool:
     asked = {
         "LinkedIn URL": one.profile,
         "Email": one.email,
-        "Full Name": f"Dana Field{one.number}",
+        "Full Name": "Dana Field",
         "Company Name": one.company,
         "Company Domain": one.domain,
     }
@@ -184,6 +187,17 @@ class Journey:
             return [row for row in every if all(row[name] == value for name, value in wanted.items())]
 
         return await until(look)
+
+    async def quiet(self) -> None:
+        """Wait until everybody who was added was written to, and what came back is understood and acted upon."""
+
+        async def look() -> bool:
+            log = await self.witness.log("instantly")
+            done = Counter(entry["action"] for entry in log)
+            at_rest = await unfinished(self.app.kernel) == 0 and done["send"] == done["add_lead"] > 0
+            return at_rest and bool(await self.rows(event))
+
+        await until(look)
 
     async def logs(self) -> dict[str, list[Row]]:
         """What each emulator holds: every write that it took."""
@@ -267,6 +281,6 @@ async def _end(child: subprocess.Popen[bytes]) -> None:
 
 async def _listening(log: Path) -> str:
     """The address a server said it listens at, or nothing yet."""
-    lines = log.read_text(encoding="utf-8").splitlines()
+    lines = (await anyio.Path(log).read_text(encoding="utf-8")).splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{") and '"url"' in line]
     return str(told[0]["url"]) if told else ""

@@ -52,6 +52,12 @@ class Ended:
     audit_ok: bool
 
     @property
+    def story(self) -> dict[str, object]:
+        """What must not depend on when the process was killed."""
+        values = asdict(self.summary)
+        return {name: values[name] for name in ("funnel", "campaigns", "people", "replies", "suppressed")}
+
+    @property
     def repeated(self) -> dict[tuple[str, str, str], int]:
         """Effects that the vendors say happened more than once."""
         return {what: count for what, count in self.writes.items() if count > 1 and what[1] not in REPEATABLE}
@@ -73,8 +79,8 @@ def start_worker(home: Path, address: str, port: int) -> subprocess.Popen[bytes]
     """The product as an operator runs it: Gatekeeper and worker in one process."""
     environ = {**os.environ, "SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": "false"}
     command = [sys.executable, "-m", "orchestrator.cli", "gatekeeper", "--port", str(port)]
-    log = (home / "worker.log").open("ab")
-    return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+    with (home / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
 
 
 async def killed_run(home: Path, *, leads: int, kills: int, seed: int, longest: float = 1.5) -> Ended:
@@ -130,7 +136,10 @@ async def _quiet(app: App, run_id: str, before: Summary) -> bool:
     """Nothing new for a while."""
     for _ in range(QUIET):
         await app.kernel.clock.sleep(0.25)
-        if await summarise(app.kernel, run_id) != before or await unfinished(app.kernel):
+        now = await summarise(app.kernel, run_id)
+        if (now.people, now.events, now.replies) != (before.people, before.events, before.replies):
+            return False
+        if await unfinished(app.kernel):
             return False
     return True
 
