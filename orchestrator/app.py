@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.rules import Rules, load_rules
 from shared.kernel import Kernel, open_kernel, started
 from shared.settings import Settings
-from shared.suite import PROTOCOLS, Suite, load_server, open_suite
+from shared.suite import PROTOCOLS, Suite, load_server, open_suite, refuse_wrong_options
 from shared.webhook import WebhookSource
 
 
@@ -27,6 +27,8 @@ async def open_app(
 ) -> AsyncIterator[App]:
     """Open everything; raises `ConfigError`, `Unavailable` or `Fatal` before anything has begun."""
     rules = load_rules(settings.folder)
+    bound = {binding.server for port, binding in settings.suite.ports.items() if port in ports}
+    refuse_wrong_options(settings, bound)
     async with open_kernel(settings, role=role) as kernel, open_suite(kernel, ports) as suite:
         await started(kernel, role)
         yield App(kernel, suite, rules, webhook_sources(settings))

@@ -12,7 +12,7 @@ from shared.errors import ConfigError, Retryable, SwarmError
 from shared.listener import listener
 from shared.server import Offer, serve_http, serve_stdio
 from shared.settings import Settings, load_settings
-from shared.suite import load_server
+from shared.suite import load_server, refuse_wrong_options
 
 FATAL, WRONG_USE, TRY_LATER = 1, 2, 75
 
@@ -56,6 +56,7 @@ def _serve(given: argparse.Namespace, settings: Settings) -> None:
     token = settings.variables.get("SWARM_HTTP_TOKEN", "")
     at = listener(given.http, token, sorted(_words(given.allowed_hosts))) if given.http else None
     offer.hidden(server)  # a misspelt name is told before anything is opened
+    refuse_wrong_options(settings, [given.name])
     telemetry.configure()
     if at is None:
         anyio.run(serve_stdio, server, settings, offer)

@@ -78,7 +78,7 @@ def read_address(text: str) -> Address:
 
     Raises `Invalid` where nothing like an address is in it.
     """
-    local, at, domain = _bare(text).rpartition("@") if len(text) <= LONGEST else ("", "", "")
+    local, at, domain = bare(text).rpartition("@") if len(text) <= LONGEST else ("", "", "")
     local, domain = local.strip().casefold(), domain.strip().strip(".")
     if not at or not local or not domain or len(local) + len(domain) > LONGEST_ADDRESS:
         raise Invalid("not an e-mail address", field="email", code="not_an_address")
@@ -87,7 +87,7 @@ def read_address(text: str) -> Address:
     return Address(local, domain, looks_alike(local) or _domain_looks_alike(unicode_domain(domain)))
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """What is left of an address without the ways of writing it down."""
     cleaned = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS).strip()
     if bracketed := re.findall(r"<([^<>]*)>", cleaned):

@@ -53,6 +53,7 @@ FaultKind = Literal[
     "reorder",
     "lose",
 ]
+DELIVERIES = 13  # the first and twelve more, as HighLevel does, in seconds instead of hours
 WEBHOOK_FAULTS = {"duplicate", "reorder", "lose"}
 MAX_SHOWN = 20_000  # bytes of an answer that `/requests` still shows
 Action = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -185,14 +186,14 @@ class Sandbox:
 
     async def _post(self, url: str, data: bytes, headers: Mapping[str, str]) -> None:
         async with httpx.AsyncClient(timeout=10, verify=self._tls, trust_env=False) as http:
-            for attempt in range(5):
+            for attempt in range(DELIVERIES):
                 try:
                     answer = await http.post(url, content=data, headers=dict(headers))
                 except httpx.TransportError:
                     answer = None
                 if answer is not None and answer.status_code < 300:
                     return
-                await self.clock.sleep(0.2 * 2**attempt)
+                await self.clock.sleep(min(0.2 * 2**attempt, 3.0))
 
     async def _show_log(self, _: Request) -> Response:
         return JSONResponse([asdict(entry) for entry in self.log])

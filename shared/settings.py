@@ -167,6 +167,12 @@ class Settings:
             raise ConfigError(f"config/vendors/{name}.yaml is missing")
         return self.vendors[name]
 
+    def vendor_options(self, name: str, model: type[ModelT]) -> ModelT:
+        """The account's `options` as its server understands them; `ConfigError` names file and line."""
+        path = self.folder / "vendors" / f"{name}.yaml"
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        return _checked(model, dict(self.vendor(name).options), path, node, ("options",))
+
     @property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in force, so that the log can leave them out."""
@@ -194,14 +200,20 @@ def read_yaml(path: Path, model: type[ModelT]) -> ModelT:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
+    return _checked(model, data if data is not None else {}, path, node)
+
+
+def _checked(
+    model: type[ModelT], data: object, path: Path, node: yaml.Node | None, within: tuple[str, ...] = ()
+) -> ModelT:
+    """`data` as the model, or what is wrong with it; `within` is where it stands in the file."""
     try:
-        return model.model_validate(data if data is not None else {})
+        return model.model_validate(data)
     except ValidationError as error:
-        lines = "\n".join(
-            f"{path}:{_line(node, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigError(lines) from error
+        problems = error.errors(include_url=False, include_input=False)
+    told = [((*within, *problem["loc"]), problem["msg"]) for problem in problems]
+    lines = [f"{path}:{_line(node, at)}: {'.'.join(map(str, at)) or 'file'}: {text}" for at, text in told]
+    raise ConfigError("\n".join(lines))
 
 
 def _repeated(node: yaml.Node | None) -> yaml.ScalarNode | None:

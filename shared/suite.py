@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from shared.effect import Effect, Receipt
 from shared.errors import ConfigError
 from shared.kernel import Kernel
 from shared.ports import Crm, Documents, Enricher, LeadSource, Sequencer
-from shared.settings import PortBinding
+from shared.settings import PortBinding, Settings
 from shared.tool import Tool
 from shared.webhook import WebhookSource
 
@@ -29,7 +30,8 @@ ServerLookup = Callable[[Any, Effect], Awaitable[Receipt | None]]
 class Server:
     """What a vendor's folder offers. See `docs/ADDING_A_SERVER.md`.
 
-    Tools named in `toolsets` are listed only where that set is asked for; all others always.
+    Tools named in `toolsets` are listed only where that set is asked for; all others always. `options` are by
+    vendor account what `options:` in its file may hold.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Server:
     lookups: Mapping[tuple[str, str], ServerLookup] = field(default_factory=dict)
     sandboxes: Mapping[str, Callable[[Path | None], ASGIApp]] = field(default_factory=dict)
     toolsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, type[BaseModel]] = field(default_factory=dict)
 
 
 PROTOCOLS: Mapping[str, type] = {
@@ -62,6 +65,13 @@ def load_server(name: str, modules: Mapping[str, str]) -> Server:
     if not isinstance(server, Server):
         raise ConfigError(f"{module} has no SERVER")
     return server
+
+
+def refuse_wrong_options(settings: Settings, names: Iterable[str]) -> None:
+    """`ConfigError` for what these servers don't understand in their vendors' files; nothing is opened yet."""
+    for name in names:
+        for account, model in load_server(name, settings.suite.servers).options.items():
+            settings.vendor_options(account, model)
 
 
 def methods(protocol: type) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shared.address import Address, ascii_domain, is_public_suffix, read_address, registrable
+from shared.address import Address, ascii_domain, bare, is_public_suffix, read_address, registrable
 from shared.audit import Entry, append
 from shared.clock import Clock, iso
 from shared.errors import Fatal, Invalid
@@ -126,10 +126,10 @@ class Suppression:
         return len(already) < len(kinds)
 
     def _targets(self, target: str) -> list[bytes]:
-        if "@" in target:
+        if "@" in bare(target):
             address = read_address(target)
             return [self.key(EXACT, address.exact), self.key(BROAD, address.broad)]
-        domain = registrable(ascii_domain(target.strip().strip(".")))
+        domain = registrable(ascii_domain(bare(target).strip(".")))
         if "." not in domain or is_public_suffix(domain):
             raise Invalid("expected an e-mail address or a domain", field="target", code="not_an_address")
         if domain in self._free_mail:
@@ -148,7 +148,7 @@ class Suppression:
 
     async def find(self, target: str) -> Suppressed | None:
         """Why this address or domain is stopped, or None."""
-        keys = self.keys_of(read_address(target)) if "@" in target else tuple(self._targets_or_none(target))
+        keys = self.keys_of(read_address(target)) if "@" in bare(target) else tuple(self._targets_or_none(target))
 
         def query(connection: sa.Connection) -> Suppressed | None:
             found = sa.select(table).where(table.c.key.in_(keys), table.c.lifted_at == "").limit(1)

@@ -125,7 +125,7 @@ class Switches:
         raised = False
         for flag in self.flags:
             try:
-                _raise_flag(flag, f"{iso(self._clock.now())} {reason}\n")
+                raise_flag(flag, f"{iso(self._clock.now())} {reason}\n")
                 raised = True
             except OSError:
                 log.exception("kill.flag_not_written", flag=flag.name)
@@ -224,7 +224,7 @@ def _need(actor: str, reason: str) -> None:
         raise Invalid("this needs a named person and a reason", field="reason")
 
 
-def _raise_flag(path: Path, text: str) -> None:
+def raise_flag(path: Path, text: str) -> None:
     """Write the flag so that a crash right after still finds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -40,10 +40,10 @@ def import_file(
 
     def human(console: Console) -> None:
         console.print(f"{done.good} rows taken: {done.created} new people, {done.merged} known already.")
-        if done.bad:
-            console.print(f"{done.bad} rows quarantined in {done.quarantine_file}", style="yellow")
-            for problem in done.problems:
-                console.print(f"  {problem}", markup=False)
+        where = f" in {done.quarantine_file}" if done.bad else "."
+        console.print(f"{done.bad} rows quarantined{where}", style="yellow" if done.bad else "")
+        for problem in done.problems:
+            console.print(f"  {problem}", markup=False)
 
     show(asdict(done), as_json, human)
 

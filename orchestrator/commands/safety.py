@@ -14,10 +14,13 @@ from orchestrator.commands.terminal import (
     operator,
     pairs,
     run,
+    settings,
     show,
     table,
 )
-from shared.kernel import Kernel
+from shared.errors import Retryable
+from shared.kernel import Kernel, open_kernel
+from shared.switches import raise_flag
 
 commands = typer.Typer()
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
@@ -69,13 +72,18 @@ def status(as_json: AsJson = False) -> None:
 @commands.command()
 def kill(reason: Reason = "by hand", as_json: AsJson = False) -> None:
     """Stop every effect, in every process, from the moment this returns. Anyone may."""
+    found = settings()
+    # First of all, and without the database: it may be locked, full or gone.
+    raise_flag(found.home / "KILL", f"{reason}\n")
 
     async def work() -> dict[str, object]:
-        async with kernel() as opened:
-            in_database = await opened.switches.kill(actor=operator().name, reason=reason)
-            if in_database:
+        try:
+            async with open_kernel(found, role="command") as opened:
+                in_database = await opened.switches.kill(actor=operator().name, reason=reason)
                 await opened.audit.checkpoint("kill")
-            return {"kill_switch": "on", "in_database": in_database}
+        except Retryable:
+            in_database = False
+        return {"kill_switch": "on", "in_database": in_database}
 
     result = run(work)
     note = "" if result["in_database"] else " (by the flag file; the database could not be written)"

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +28,9 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit 
 def settings(level: str = "WARNING") -> Settings:
     """The configuration, and logging set up by it."""
     found = load_settings()
-    configure(level, load_keys(found.home).pepper)
+    # Only where there is an installation: a command that is refused for its configuration makes none.
+    known = (found.home / "keys").is_dir()
+    configure(level, load_keys(found.home).pepper if known else secrets.token_bytes(32))
     for warning in found.warnings:
         logger("settings").warning("settings.unclear", note=warning)
     return found
@@ -69,9 +72,18 @@ def show(value: Any, as_json: bool, human: Callable[[Console], None] | str) -> N
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table; every cell is text, never markup."""
-    made = Table(*columns, title=title, title_justify="left", header_style="bold", expand=False)
-    for row in rows:
-        made.add_row(*(escape(str(cell)) for cell in row))
+    headed = any(columns)
+    made = Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        show_header=headed,
+        min_width=min(len(title), 60),
+    )
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
+    for row in cells or [["none yet", *([""] * (len(columns) - 1))]]:
+        made.add_row(*row)
     return made
 
 

@@ -1,6 +1,6 @@
 """Paid look-ups of people and companies by Clay, and e-mail verification by Hunter.io."""
 
-from servers.enricher.account import open_enricher
+from servers.enricher.account import ClayOptions, HunterIoOptions, open_enricher
 from servers.enricher.effects import find_run, nothing_kept
 from servers.enricher.events import SOURCE
 from servers.enricher.sandbox import clay_sandbox
@@ -21,5 +21,6 @@ SERVER = Server(
     ports=("enricher",),
     webhooks={"clay": SOURCE},
     lookups={("clay", "enrich"): find_run, ("hunterio", "verify_email"): nothing_kept},
+    options={"clay": ClayOptions, "hunterio": HunterIoOptions},
     sandboxes={"clay": clay_sandbox, "hunterio": hunterio_sandbox},
 )

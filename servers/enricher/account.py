@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from servers.enricher.api import CLAY_RULES, HUNTERIO_RULES, Clay, HunterIo
-from shared.errors import ConfigError
 from shared.kernel import Kernel
 from shared.settings import Strict
 
@@ -49,24 +48,12 @@ class Enricher:
 async def open_enricher(kernel: Kernel) -> AsyncIterator[Enricher]:
     """Both accounts, ready; `ConfigError` where their options can't be used."""
     clay = kernel.settings.vendor("clay")
-    hunterio = kernel.settings.vendor("hunterio")
     yield Enricher(
         kernel=kernel,
         clay=Clay(kernel.client("clay", CLAY_RULES)),
         hunterio=HunterIo(kernel.client("hunterio", HUNTERIO_RULES)),
         routine=clay.secrets.get("routine_id", ""),
         webhook_id=clay.secrets.get("webhook_id", ""),
-        options=_options("clay", clay.options, ClayOptions),
-        verifier_options=_options("hunterio", hunterio.options, HunterIoOptions),
+        options=kernel.settings.vendor_options("clay", ClayOptions),
+        verifier_options=kernel.settings.vendor_options("hunterio", HunterIoOptions),
     )
-
-
-def _options(name: str, given: Mapping[str, Any], model: type[OptionsT]) -> OptionsT:
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        problems = "; ".join(
-            f"options.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigError(f"config/vendors/{name}.yaml: {problems}") from error

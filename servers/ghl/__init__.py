@@ -1,7 +1,7 @@
 """GoHighLevel: the CRM. Contacts, tags, opportunities and its do-not-contact marks."""
 
 from servers.ghl import effects, opportunities
-from servers.ghl.account import open_ghl
+from servers.ghl.account import Options, open_ghl
 from servers.ghl.events import SOURCE
 from servers.ghl.sandbox import build
 from servers.ghl.tools import TOOLS
@@ -27,5 +27,6 @@ SERVER = Server(
         ("ghl", "create_opportunity"): opportunities.find_opportunity,
         ("ghl", "move_opportunity"): opportunities.find_moved,
     },
+    options={"ghl": Options},
     sandboxes={"ghl": build},
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from servers.ghl.api import ERRORS, GhlApi, Raw
 from servers.ghl.contacts import CUSTOM, CustomField, CustomName, Fields
@@ -120,20 +120,10 @@ async def open_ghl(kernel: Kernel) -> AsyncIterator[Ghl]:
     location_id = settings.secrets.get("location_id", "")
     if not location_id:
         raise ConfigError("GHL_LOCATION_ID is needed together with GHL_API_KEY")
-    options = read_options(settings)
+    options = kernel.settings.vendor_options("ghl", Options)
     api = GhlApi(kernel.client("ghl", ERRORS), location_id)
     at_once = kernel.settings.safety.concurrent_calls
     yield Ghl(api, kernel.gate, kernel.clock, options, Location(api, options), settings, at_once)
-
-
-def read_options(settings: VendorSettings) -> Options:
-    """The vendor's own part of the configuration; `ConfigError` names what is wrong with it."""
-    try:
-        return Options.model_validate(dict(settings.options))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        said = "; ".join(f"options.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
-        raise ConfigError(f"config/vendors/ghl.yaml: {said}") from None
 
 
 def duplicate_policy(location: Raw) -> DuplicatePolicy:

@@ -1,6 +1,6 @@
 """LinkedIn audiences through PhantomBuster and Apify, and people from files."""
 
-from servers.hunter.account import open_hunter
+from servers.hunter.account import ApifyOptions, PhantomBusterOptions, open_hunter
 from servers.hunter.effects import find_launch, find_run
 from servers.hunter.sandbox_apify import apify_sandbox
 from servers.hunter.sandbox_phantombuster import phantombuster_sandbox
@@ -20,5 +20,6 @@ SERVER = Server(
     tools=TOOLS,
     ports=("source",),
     lookups={("phantombuster", "launch_agent"): find_launch, ("apify", "start_run"): find_run},
+    options={"phantombuster": PhantomBusterOptions, "apify": ApifyOptions},
     sandboxes={"phantombuster": phantombuster_sandbox, "apify": apify_sandbox},
 )

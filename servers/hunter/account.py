@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from servers.hunter.api import APIFY_RULES, PHANTOMBUSTER_RULES, Apify, PhantomBuster
 from servers.hunter.jobs import Kind
@@ -85,8 +85,8 @@ class Hunter:
 async def open_hunter(kernel: Kernel) -> AsyncIterator[Hunter]:
     """Both accounts, ready; `ConfigError` where their options contradict each other."""
     phantombuster = kernel.settings.vendor("phantombuster")
-    options = _options("phantombuster", phantombuster.options, PhantomBusterOptions)
-    apify_options = _options("apify", kernel.settings.vendor("apify").options, ApifyOptions)
+    options = kernel.settings.vendor_options("phantombuster", PhantomBusterOptions)
+    apify_options = kernel.settings.vendor_options("apify", ApifyOptions)
     both = set(options.serves) & set(apify_options.serves)
     if both:
         raise ConfigError(f"phantombuster.yaml and apify.yaml both serve {', '.join(sorted(both))}; keep one")
@@ -101,14 +101,3 @@ async def open_hunter(kernel: Kernel) -> AsyncIterator[Hunter]:
         options=options,
         apify_options=apify_options,
     )
-
-
-def _options(name: str, given: Mapping[str, Any], model: type[OptionsT]) -> OptionsT:
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        problems = "; ".join(
-            f"options.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigError(f"config/vendors/{name}.yaml: {problems}") from error

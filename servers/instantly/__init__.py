@@ -1,7 +1,7 @@
 """Instantly: e-mail sequences. Provides the port "sequencer"."""
 
 from servers.instantly import effects, people
-from servers.instantly.account import ACCOUNT, open_instantly
+from servers.instantly.account import ACCOUNT, Options, open_instantly
 from servers.instantly.events import WEBHOOK
 from servers.instantly.sandbox import build
 from servers.instantly.tools import TOOLS
@@ -29,5 +29,6 @@ SERVER = Server(
         (ACCOUNT, "add_to_blocklist"): people.find_blocked,
         (ACCOUNT, "ensure_webhooks"): effects.find_subscribed,
     },
+    options={ACCOUNT: Options},
     sandboxes={ACCOUNT: build},
 )

@@ -47,7 +47,7 @@ async def open_instantly(kernel: Kernel) -> AsyncIterator[Instantly]:
         api=InstantlyApi(kernel.client(ACCOUNT, RULES)),
         gate=kernel.gate,
         clock=kernel.clock,
-        options=Options.model_validate(dict(settings.options)),
+        options=kernel.settings.vendor_options(ACCOUNT, Options),
         webhook_secret=settings.secrets.get("webhook_secret", ""),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from servers.ghl import SERVER
-from servers.ghl.account import open_ghl, read_options
+from servers.ghl.account import Options, open_ghl
 from shared.errors import ConfigError
 from shared.kernel import open_kernel
 from shared.ports import Crm
@@ -49,10 +49,11 @@ def test_each_action_has_a_lookup() -> None:
 def test_a_wrong_option_is_refused_by_name(
     settings_for: Callable[..., Settings], wrong: dict[str, Any]
 ) -> None:
-    vendor = settings_for().vendor("ghl")
+    settings = settings_for()
+    vendor = settings.vendor("ghl")
     changed = replace(vendor, file=vendor.file.model_copy(update={"options": wrong}))
     with pytest.raises(ConfigError, match=f"options.{next(iter(wrong))}"):
-        read_options(changed)
+        replace(settings, vendors={"ghl": changed}).vendor_options("ghl", Options)
 
 
 async def test_a_key_without_a_location_is_refused(settings_for: Callable[..., Settings]) -> None:

@@ -1,0 +1,374 @@
+"""The way out: what is retried, what is never sent again, and what an answer is taken for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+import httpx
+import pytest
+
+from shared.effect import Effect, Outcome, Receipt
+from shared.errors import Fatal, InDoubt, Invalid, NotSent, Retryable, SwarmError
+from shared.gate import Permit
+from shared.http import ApiClient, ErrorRow
+from shared.kernel import Kernel
+from shared.sandbox import serve
+from shared.settings import Settings
+from tests.shared.world import HandClock, contact, json_answer, opened
+
+Make = Callable[..., Settings]
+Reply = httpx.Response | Exception | Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Wire:
+    """The vendor's end: what it is asked, and what it answers, in turn; then 200."""
+
+    replies: list[Reply] = field(default_factory=list)
+    asked: list[httpx.Request] = field(default_factory=list)
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        reply = self.replies.pop(0) if self.replies else json_answer({"id": "x1"})
+        if isinstance(reply, Exception):
+            raise reply
+        if isinstance(reply, httpx.Response):
+            return reply
+        await reply()
+        return json_answer({})
+
+
+@dataclass
+class World:
+    """A kernel whose vendor is `wire`."""
+
+    kernel: Kernel
+    clock: HandClock
+    wire: Wire
+    client: ApiClient
+
+    async def submit(self, effect: Effect | None = None, writes: int = 1) -> Outcome:
+        """Send an effect by so many writes."""
+
+        async def perform(permit: Permit) -> Receipt:
+            answer = await self.client.write(permit, "POST", "/contacts/", json={"a": 1})
+            for _ in range(writes - 1):
+                answer = await self.client.write(await permit.again(), "POST", "/contacts/x1/tags", json={})
+            return Receipt(str(answer.data.get("id", "")))
+
+        return await self.kernel.gate.submit(effect or contact(), perform)
+
+
+@asynccontextmanager
+async def world_of(settings: Settings, rules: tuple[ErrorRow, ...] = ()) -> AsyncIterator[World]:
+    clock, wire = HandClock(), Wire()
+    async with opened(settings, clock, wire) as kernel:
+        yield World(kernel, clock, wire, kernel.client("ghl", rules))
+
+
+@pytest.fixture
+async def world(settings_for: Make) -> AsyncIterator[World]:
+    settings = settings_for(SAFE_MODE="false", GHL_API_KEY="pit-12345678", GHL_BASE_URL="https://vendor.example")
+    async with world_of(settings) as made:
+        yield made
+
+
+LOST = httpx.ReadTimeout("no answer")
+REFUSED = httpx.ConnectError("refused")
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_read_is_parsed_and_carries_the_key(world: World) -> None:
+    answer = await world.client.read("GET", "/contacts/x1", params={"a": "b"})
+    assert (answer.status, answer.data) == (200, {"id": "x1"})
+    request = world.wire.asked[0]
+    assert str(request.url) == "https://vendor.example/contacts/x1?a=b"
+    assert request.headers["authorization"] == "Bearer pit-12345678"
+    assert request.headers["version"] == "v3"
+
+
+@pytest.mark.parametrize("trouble", [LOST, REFUSED, httpx.Response(500), httpx.Response(408), httpx.Response(429)])
+async def test_a_read_is_tried_again(world: World, trouble: Reply) -> None:
+    world.wire.replies = [trouble, trouble]
+    assert (await world.client.read("GET", "/contacts/x1")).status == 200
+    assert len(world.wire.asked) == 3
+
+
+async def test_a_read_is_tried_four_times_at_most(world: World) -> None:
+    world.wire.replies = [httpx.Response(503)] * 9
+    with pytest.raises(Retryable):
+        await world.client.read("GET", "/contacts/x1")
+    assert len(world.wire.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, Invalid), (401, Fatal), (402, Fatal), (403, Fatal), (404, Invalid), (409, Invalid),
+                         (413, Invalid), (422, Invalid), (418, Invalid), (302, Invalid)]
+)
+async def test_a_refusal_is_not_tried_again(world: World, status: int, kind: type[SwarmError]) -> None:
+    world.wire.replies = [json_answer({"message": "secret words of the vendor"}, status)]
+    with pytest.raises(kind) as told:
+        await world.client.read("GET", "/contacts/x1")
+    assert len(world.wire.asked) == 1
+    assert (told.value.status, told.value.body) == (status, {"message": "secret words of the vendor"})
+    assert "secret words" not in str(told.value)
+
+
+async def test_a_redirect_is_not_followed(world: World) -> None:
+    world.wire.replies = [httpx.Response(302, headers={"location": "https://evil.example/"})]
+    with pytest.raises(Invalid):
+        await world.client.read("GET", "/contacts/x1")
+    assert [request.url.host for request in world.wire.asked] == ["vendor.example"]
+
+
+async def test_an_empty_answer_is_an_empty_object(world: World) -> None:
+    world.wire.replies = [httpx.Response(204)]
+    assert (await world.client.read("GET", "/contacts/x1")).data == {}
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"a":', b"null", b"\xff\xfe", b"[" * 100_000])
+async def test_an_answer_that_cannot_be_read_is_lost(world: World, body: bytes) -> None:
+    world.wire.replies = [httpx.Response(200, content=body)] * 4
+    with pytest.raises(Retryable):
+        await world.client.read("GET", "/contacts/x1")
+
+
+async def test_an_answer_that_is_not_what_its_header_says_is_lost(world: World) -> None:
+    headers = {"content-encoding": "gzip"}
+    world.wire.replies = [httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no")) for _ in range(4)]
+    with pytest.raises(Retryable):
+        await world.client.read("GET", "/contacts/x1")
+
+
+async def test_an_answer_larger_than_allowed_is_not_kept(world: World) -> None:
+    huge = b"[" + b"1," * (world.client.vendor.file.max_answer_bytes // 2) + b"1]"
+    world.wire.replies = [httpx.Response(200, content=huge)] * 4
+    with pytest.raises(Retryable):
+        await world.client.read("GET", "/contacts/x1")
+
+
+async def test_a_vendors_own_row_comes_first(settings_for: Make) -> None:
+    row = ErrorRow(400, "QUOTA", Fatal, "quota", "the plan is used up")
+    async with world_of(settings_for(SAFE_MODE="false"), (row,)) as world:
+        world.wire.replies = [httpx.Response(400, text="Your quota is used up"), httpx.Response(400, text="bad")]
+        with pytest.raises(Fatal) as told:
+            await world.client.read("GET", "/x")
+        assert told.value.code == "quota"
+        with pytest.raises(Invalid):
+            await world.client.read("GET", "/x")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["contacts", "@evil.example/x", "//evil.example/x", "/a/../b", "/a/..", "/./a", "/a/%2e%2e/b", "/a%2Fb", "/a\\b",
+     "/a?b=c", "/a#b", "/a b", "/a\r\nHost: evil", "/ä", "/a/%00"],
+)
+async def test_an_identifier_cannot_become_another_address(world: World, path: str) -> None:
+    with pytest.raises(Invalid):
+        await world.client.read("GET", path)
+    assert world.wire.asked == []
+
+
+async def test_what_is_no_json_is_not_sent(world: World) -> None:
+    with pytest.raises(Invalid):
+        await world.client.read("POST", "/contacts/search", json={"n": float("nan")})
+    assert world.wire.asked == []
+
+
+async def test_a_429_blocks_the_bucket_for_as_long_as_the_vendor_says(world: World) -> None:
+    world.wire.replies = [httpx.Response(429, headers={"retry-after": "7"})]
+    began = world.clock.now()
+    await world.client.read("GET", "/x")
+    assert (world.clock.now() - began).total_seconds() >= 7
+
+
+async def test_a_retry_after_beyond_the_deadline_is_left_to_the_caller(world: World) -> None:
+    world.wire.replies = [httpx.Response(429, headers={"retry-after": "300"})]
+    with pytest.raises(Retryable) as told:
+        await world.client.read("GET", "/x")
+    assert (told.value.retry_after, len(world.wire.asked)) == (300, 1)
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_write_happens(world: World) -> None:
+    outcome = await world.submit()
+    assert (outcome.status, outcome.reference, len(world.wire.asked)) == ("applied", "x1", 1)
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, httpx.ConnectTimeout("x"), httpx.PoolTimeout("x"), httpx.Response(429)])
+async def test_a_write_that_certainly_did_not_arrive_is_tried_again(world: World, trouble: Reply) -> None:
+    world.wire.replies = [trouble, trouble]
+    assert (await world.submit()).status == "applied"
+    assert len(world.wire.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        LOST,
+        httpx.WriteTimeout("x"),
+        httpx.ReadError("cut"),
+        httpx.RemoteProtocolError("cut"),
+        httpx.Response(500),
+        httpx.Response(502),
+        httpx.Response(503),
+        httpx.Response(504),
+        httpx.Response(408),
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(200, content=b'{"id": "x'),
+        httpx.Response(201, content=b"null"),
+    ],
+)
+async def test_a_write_whose_answer_is_lost_is_never_sent_again(world: World, trouble: Reply) -> None:
+    world.wire.replies = [trouble]
+    assert (await world.submit()).status == "in_doubt"
+    assert (await world.submit()).status == "in_doubt"
+    assert len(world.wire.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 425])
+async def test_a_write_that_the_vendor_refused_has_failed(world: World, status: int) -> None:
+    world.wire.replies = [httpx.Response(status)]
+    assert (await world.submit()).status == "failed"
+    assert len(world.wire.asked) == 1
+
+
+async def test_what_may_be_repeated_is_sent_again(world: World) -> None:
+    world.wire.replies = [LOST, httpx.Response(500)]
+    assert (await world.submit(contact(repeatable=True))).status == "applied"
+    assert len(world.wire.asked) == 3
+
+
+async def test_a_try_that_may_have_arrived_is_not_forgotten_over_a_later_one(world: World) -> None:
+    world.wire.replies = [LOST, httpx.Response(409)]
+    assert (await world.submit(contact(repeatable=True))).status == "in_doubt"
+
+
+async def test_a_stop_between_two_tries_ends_the_trying(world: World) -> None:
+    async def killed() -> None:
+        await world.kernel.switches.kill(actor="ada", reason="now")
+        raise REFUSED
+
+    world.wire.replies = [killed]
+    outcome = await world.submit()
+    assert (outcome.status, outcome.reason, len(world.wire.asked)) == ("failed", "stopped", 1)
+
+
+async def test_a_stop_after_a_try_that_may_have_arrived_leaves_the_doubt(world: World) -> None:
+    async def killed() -> None:
+        await world.kernel.switches.kill(actor="ada", reason="now")
+        raise LOST
+
+    world.wire.replies = [killed]
+    outcome = await world.submit(contact(repeatable=True))
+    assert (outcome.status, len(world.wire.asked)) == ("in_doubt", 1)
+
+
+async def test_a_second_write_is_not_sent_after_a_stop(world: World) -> None:
+    async def killed() -> None:
+        await world.kernel.switches.kill(actor="ada", reason="now")
+
+    world.wire.replies = [killed]
+    outcome = await world.submit(writes=2)
+    assert (outcome.status, outcome.reason, len(world.wire.asked)) == ("in_doubt", "stopped", 1)
+
+
+async def test_the_second_write_of_a_batch_asks_again_whether_it_may(world: World) -> None:
+    effects = [contact(f"p{n}@corp.example") for n in range(2)]
+
+    async def killed() -> None:
+        await world.kernel.switches.kill(actor="ada", reason="now")
+
+    async def many(permits: Mapping[str, Permit]) -> Mapping[str, Receipt | SwarmError]:
+        ended: dict[str, Receipt | SwarmError] = {}
+        for key, permit in permits.items():
+            try:
+                ended[key] = Receipt(str((await world.client.write(permit, "POST", "/contacts/")).status))
+            except SwarmError as error:
+                ended[key] = error
+        return ended
+
+    world.wire.replies = [killed]
+    outcomes = await world.kernel.gate.submit_batch(effects, many)
+    assert [(o.status, o.reason) for o in outcomes] == [("applied", ""), ("failed", "stopped")]
+    assert len(world.wire.asked) == 1
+
+
+async def test_each_write_of_a_batch_has_its_own_place_in_the_rate_limit(world: World) -> None:
+    calls = world.client.vendor.file.limits[0].calls
+    effects = [contact(f"p{n}@corp.example") for n in range(calls + 1)]
+
+    async def many(permits: Mapping[str, Permit]) -> Mapping[str, Receipt | SwarmError]:
+        for permit in permits.values():
+            await world.client.write(permit, "POST", "/contacts/")
+        return {key: Receipt("r") for key in permits}
+
+    began = world.clock.now()
+    await world.kernel.gate.submit_batch(effects, many)
+    assert (world.clock.now() - began).total_seconds() >= world.client.vendor.file.limits[0].seconds
+
+
+async def test_a_process_that_slept_between_claim_and_call_does_not_call(world: World) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        world.clock.move(3600)
+        await world.client.write(permit, "POST", "/contacts/")
+        return Receipt("r")
+
+    outcome = await world.kernel.gate.submit(contact(), perform)
+    assert (outcome.status, world.wire.asked) == ("failed", [])
+
+
+async def test_a_write_does_not_wait_longer_for_its_turn_than_it_has_time(world: World) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        await world.kernel.limits.block("ghl", 100)
+        await world.client.write(permit, "POST", "/contacts/", bucket="other")
+        return Receipt("r")
+
+    outcome = await world.kernel.gate.submit(contact(), perform)
+    assert (outcome.status, outcome.reason, world.wire.asked) == ("failed", "rate_limited", [])
+
+
+async def test_what_cannot_be_a_request_spends_no_permit(world: World) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        with pytest.raises(Invalid):
+            await world.client.write(permit, "POST", "/contacts/../x")
+        await world.client.write(permit, "POST", "/contacts/")
+        return Receipt("r")
+
+    assert (await world.kernel.gate.submit(contact(), perform)).status == "applied"
+
+
+async def test_a_write_without_the_gates_permit_is_no_write(world: World) -> None:
+    class Forged:
+        effect = contact()
+
+    with pytest.raises(AttributeError):
+        await world.client.write(Forged(), "POST", "/contacts/")  # type: ignore[arg-type]
+    assert world.wire.asked == []
+
+
+async def test_an_effect_waits_for_a_real_vendor_that_hangs_no_longer_than_it_may(settings_for: Make) -> None:
+    async def hang(scope: object, receive: object, send: object) -> None:
+        await anyio.sleep(0.5)
+
+    async with serve(hang) as url:  # type: ignore[arg-type]
+        settings = settings_for(SAFE_MODE="false", GHL_BASE_URL=url)
+        vendor = settings.vendors["ghl"]
+        short = vendor.file.model_copy(update={"timeout": vendor.file.timeout.model_copy(update={"total": 0.1})})
+        settings = replace(settings, vendors={**settings.vendors, "ghl": replace(vendor, file=short)})
+        async with opened(settings, HandClock()) as kernel:
+
+            async def perform(permit: Permit) -> Receipt:
+                with pytest.raises(InDoubt):
+                    await kernel.client("ghl").write(permit, "POST", "/contacts/")
+                raise InDoubt("lost")
+
+            assert (await kernel.gate.submit(contact(), perform)).status == "in_doubt"
+
+
+async def test_nobody_listening_is_certainly_not_sent(settings_for: Make) -> None:
+    settings = settings_for(SAFE_MODE="false", GHL_BASE_URL="http://127.0.0.1:9")
+    async with opened(settings) as kernel:
+        with pytest.raises(NotSent):
+            await kernel.client("ghl").read("GET", "/x")
