@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` lists it.
 .POSIX:
-.PHONY: help setup setup-dev demo test gates check soak bench live lock clean
+.PHONY: help setup setup-dev demo test gates check soak bench lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -14,7 +14,7 @@ help:
 	@echo 'make setup       virtual environment in .venv, from requirements.lock       PYTHON=/path/to/python3.11'
 	@echo 'make setup-dev   the same with what the tests and gates need'
 	@echo 'make soak        the long tests'
-	@echo 'make live        tests against staging accounts of the vendors; needs their keys'
+	@echo 'make        tests against staging accounts of the vendors; needs their keys'
 	@echo 'make bench       measurements'
 	@echo 'make lock        resolve both lock files anew; needs uv'
 	@echo 'make clean       remove the environment and caches; keeps .swarm, your data'
@@ -45,9 +45,6 @@ check: setup-dev
 
 soak: setup-dev
 	@$(PY) -m pytest -q -m soak $(ARGS)
-
-live: setup-dev
-	@$(PY) -m pytest -q -m live $(ARGS)
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done

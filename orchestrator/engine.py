@@ -6,9 +6,11 @@ from its first line, and finished steps answer from memory; a step in flight run
 written to be repeated, with the ledger between it and the vendors.
 
 One process runs flows on a database (a file lock says which); others start flows through rows that it polls.
+Closing cuts off the stages under way, and leaves their flows unfinished for whoever opens the engine next.
 """
 
 import asyncio
+import concurrent.futures
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,16 +22,20 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer, SetWorkflowID
 from filelock import FileLock, Timeout
 
+from shared.clock import SystemClock
 from shared.effect import Json
 from shared.errors import Fatal
 from shared.store import sqlite
 from shared.telemetry import correlated, logger
 
 log = logger("engine")
-# Raised by hand when flows change shape; rows of another version are left for a process of that version.
-VERSION = "flows-1"
+# Raised by hand when flows change shape: what an older version left unfinished begins anew under the new one.
+VERSION = "flows-2"
 QUEUE = "flows"
-ENDED = {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
+CLOSING_SECONDS = 40.0  # longer than any call to a vendor may take
+LOOK_SECONDS = 0.01
+# How a flow that nobody works on any more ended.
+ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
 Args = Mapping[str, Json]
 Stage = Callable[..., Awaitable[Any]]
@@ -62,25 +68,74 @@ class EnginePort(Protocol):
         ...
 
 
+class _Unfinished(BaseException):
+    """Unwinds a flow whose engine closes: no result, no failure, so that it is taken up again."""
+
+
+class _Stages:
+    """The stages under way in the application's loop, called by flows on their own threads."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._scopes: set[anyio.CancelScope] = set()
+        self._closing = False
+
+    def run(self, stage: Stage, args: tuple[Any, ...]) -> Any:
+        """Run a stage and wait for it. Called on a flow's thread."""
+        if self._closing:
+            raise _Unfinished
+        try:
+            return asyncio.run_coroutine_threadsafe(self._run(stage, args), self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise _Unfinished from None
+
+    async def _run(self, stage: Stage, args: tuple[Any, ...]) -> Any:
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                if not self._closing:
+                    return await stage(*args)
+            finally:
+                self._scopes.discard(scope)
+        raise asyncio.CancelledError
+
+    def close(self) -> None:
+        """Cut off what is under way; what is being written down is still written."""
+        self._closing = True
+        for scope in tuple(self._scopes):
+            scope.cancel()
+
+
 class _Engine:
     """The dbos adapter. One per process, because dbos is."""
 
-    def __init__(self, start: Callable[[str, dict[str, Any]], Any]) -> None:
+    def __init__(
+        self,
+        start: Callable[[str, dict[str, Any]], Any],
+        busy: Callable[[], bool],
+        destroy: Callable[[], None],
+    ) -> None:
         self._start = start
+        self.busy = busy
+        self.destroy = destroy
 
     async def start(self, flow: str, identifier: str, args: Args) -> None:
         def enqueue() -> None:
-            with SetWorkflowID(identifier):
+            with SetWorkflowID(_versioned(identifier)):
                 self._start(flow, dict(args))
 
         await anyio.to_thread.run_sync(enqueue)
 
     async def status(self, identifier: str) -> str:
-        found = await anyio.to_thread.run_sync(DBOS.get_workflow_status, identifier)
+        found = await anyio.to_thread.run_sync(DBOS.get_workflow_status, _versioned(identifier))
         return found.status if found else ""
 
     async def cancel(self, identifier: str) -> None:
-        await anyio.to_thread.run_sync(DBOS.cancel_workflow, identifier)
+        await anyio.to_thread.run_sync(DBOS.cancel_workflow, _versioned(identifier))
+
+
+def _versioned(identifier: str) -> str:
+    return f"{VERSION}/{identifier}"
 
 
 def _database(path: Path) -> sa.Engine:
@@ -112,22 +167,33 @@ async def open_engine(home: Path, flows: Mapping[str, Flow]) -> AsyncIterator[En
             "another process runs the pipeline on this data folder; stop it, or let it do the work",
             code="engine_busy",
         ) from error
+    stages = _Stages(asyncio.get_running_loop())
     try:
-        engine, destroy = await anyio.to_thread.run_sync(_launch, home, flows, asyncio.get_running_loop())
+        engine = await anyio.to_thread.run_sync(_launch, home, flows, stages)
         try:
             yield engine
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(destroy)
+                await _close(engine, stages)
     finally:
         lock.release()
 
 
-def _launch(
-    home: Path, flows: Mapping[str, Flow], loop: asyncio.AbstractEventLoop
-) -> tuple[_Engine, Callable[[], None]]:
+async def _close(engine: _Engine, stages: _Stages) -> None:
+    """End the stages, let their flows unwind, then the engine: a flow must not outlive its database."""
+    clock = SystemClock()
+    stages.close()
+    with anyio.move_on_after(CLOSING_SECONDS) as late:
+        while engine.busy():
+            await clock.sleep(LOOK_SECONDS)
+    if late.cancelled_caught:
+        log.warning("engine.flows_left_behind")
+    await anyio.to_thread.run_sync(engine.destroy)
+
+
+def _launch(home: Path, flows: Mapping[str, Flow], stages: _Stages) -> _Engine:
     database = _database(home / "engine.db")
-    DBOS(
+    dbos = DBOS(
         config={
             "name": "alpha-swarm",
             "system_database_engine": database,
@@ -141,11 +207,22 @@ def _launch(
         }
     )
 
-    def memoised(name: str, stage: Stage, /, *args: Any) -> Any:
-        def call() -> Any:
-            return asyncio.run_coroutine_threadsafe(_traced(stage, args), loop).result()
+    def destroy() -> None:
+        DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
+        database.dispose()
 
-        return DBOS.run_step({"name": name}, call)
+    try:
+        start = _register(flows, stages)
+    except BaseException:
+        destroy()
+        raise
+    # The engine's own list of what its threads run; it has no public name for it.
+    return _Engine(start, lambda: bool(dbos._active_workflows_set.activeList()), destroy)  # noqa: SLF001
+
+
+def _register(flows: Mapping[str, Flow], stages: _Stages) -> Callable[[str, dict[str, Any]], Any]:
+    def memoised(name: str, stage: Stage, /, *args: Any) -> Any:
+        return DBOS.run_step({"name": name}, stages.run, stage, args)
 
     @DBOS.workflow(name="flow", max_recovery_attempts=None)
     def run(flow: str, args: dict[str, Any]) -> Any:
@@ -158,12 +235,4 @@ def _launch(
     def start(flow: str, args: dict[str, Any]) -> Any:
         return DBOS.enqueue_workflow(QUEUE, run, flow, args)
 
-    def destroy() -> None:
-        DBOS.destroy(workflow_completion_timeout_sec=0, destroy_registry=True)
-        database.dispose()
-
-    return _Engine(start), destroy
-
-
-async def _traced(stage: Stage, args: tuple[Any, ...]) -> Any:
-    return await stage(*args)
+    return start

@@ -3,45 +3,65 @@
 sourced ─ known enough? ─ yes ────────────────────▶ enriched
                         ─ no ─ asked ─ answered ──▶ enriched   (filled fields only, provenance kept)
                                      ─ no answer ─▶ enriched, with the reason; scoring decides on what is known
+                                     ─ all stands still ─▶ the run ends: it must not judge people by what was not asked
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from orchestrator.app import App
 from orchestrator.intake import read_leads, write_lead
+from orchestrator.normalise import email
+from orchestrator.passing import STANDING_STILL, waits
 from shared.clock import iso, parse
+from shared.effect import Outcome
+from shared.errors import Fatal
 from shared.lead import Lead
 from shared.ports import Enrichment, EnrichRequest
 from shared.schema import run_lead
 from shared.telemetry import logger
 
 log = logger("enrichment")
+MOST = 100  # people in one request
 POLL_SECONDS = 0.25
+LONGEST_POLL_SECONDS = 10.0
 POLL_LIMIT_SECONDS = 600.0
-# How long a look-up whose start is in doubt is waited for: the provider's end-of-run webhook settles it.
-DOUBT_SECONDS = 20.0
-DOUBT_LOOK_SECONDS = 2.0
+# How long a look-up that time may help is waited for: for one in doubt, the provider's end-of-run webhook tells.
+PATIENCE_SECONDS = 60.0
+AGAIN_SECONDS = 2.0
 STALE_AFTER = timedelta(days=45)
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What became of starting look-ups: references to ask for, why there is none, and who may be asked again."""
+
+    references: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    again: list[str] = field(default_factory=list)
+
+
 async def enrich_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
-    """Look up what is missing for one batch. May be repeated: what was asked is not asked again."""
+    """Look up what is missing for one batch. May be repeated: what was asked is not asked again.
+
+    Raises `Fatal` while the kill switch is on, or the provider is paused.
+    """
     leads = await _waiting(app, run_id, batch)
-    asked = {lead.id: lead for lead in leads.values() if needs_enrichment(lead, app.kernel.clock.now())}
-    references, notes, doubtful = await _ask(app, asked)
-    waited = 0.0
-    while doubtful and waited < DOUBT_SECONDS:
-        await app.kernel.clock.sleep(DOUBT_LOOK_SECONDS)
-        waited += DOUBT_LOOK_SECONDS
-        more, again, doubtful = await _ask(app, {lead: asked[lead] for lead in doubtful})
-        references, notes = [*references, *more], {**notes, **again}
+    wanted = {lead.id: lead for lead in leads.values() if needs_enrichment(lead, app.kernel.clock.now())}
+    asked = await _ask(app, list(wanted.values()))
+    references, notes, waited = asked.references, asked.notes, 0.0
+    while asked.again and waited < PATIENCE_SECONDS:
+        await app.kernel.clock.sleep(AGAIN_SECONDS)
+        waited += AGAIN_SECONDS
+        asked = await _ask(app, [wanted[lead_id] for lead_id in asked.again])
+        references, notes = [*references, *asked.references], {**notes, **asked.notes}
     found = await _answers(app, references)
-    await _write(app, run_id, leads, found, notes)
-    return {"leads": len(leads), "asked": len(asked), "found": len(found)}
+    unanswered = dict.fromkeys(wanted.keys() - found.keys(), "enrichment unanswered")
+    await _write(app, run_id, leads, found, unanswered | notes)
+    return {"leads": len(leads), "asked": len(wanted), "found": len(found)}
 
 
 def needs_enrichment(lead: Lead, now: datetime) -> bool:
@@ -61,32 +81,36 @@ async def _waiting(app: App, run_id: str, batch: int) -> dict[str, Lead]:
     return await app.kernel.store.read(lambda c: read_leads(c, list(c.execute(query).scalars())))
 
 
-async def _ask(app: App, leads: Mapping[str, Lead]) -> tuple[list[str], dict[str, str], list[str]]:
-    """Start the look-ups. Returns the references to ask for, lead id → why there is none, and who is in doubt."""
-    requests = [
-        EnrichRequest(
-            lead_id=lead.id,
-            linkedin_url=lead.linkedin_url,
-            email=lead.email,
-            full_name=lead.name,
-            company=lead.company,
-            company_domain=lead.company_domain,
-        )
-        for lead in leads.values()
-    ]
-    references: list[str] = []
-    notes: dict[str, str] = {}
-    doubtful: list[str] = []
-    for start in range(0, len(requests), 100):
-        part = requests[start : start + 100]
+async def _ask(app: App, leads: Sequence[Lead]) -> _Asked:
+    """Start look-ups, a hundred at most in one request."""
+    asked = _Asked()
+    for start in range(0, len(leads), MOST):
+        part = [_request(lead) for lead in leads[start : start + MOST]]
         answered = await app.suite.enricher.enrich_leads(requests=part)
         for request, outcome in zip(part, answered.outcomes, strict=True):
-            if outcome.done:
-                references.append(outcome.reference)
-            else:
-                notes[request.lead_id] = f"enrichment {outcome.status}: {outcome.reason}"
-                doubtful += [request.lead_id] if outcome.status == "in_doubt" else []
-    return references, notes, doubtful
+            _sort(asked, request.lead_id, outcome)
+    return asked
+
+
+def _request(lead: Lead) -> EnrichRequest:
+    return EnrichRequest(
+        lead_id=lead.id,
+        linkedin_url=lead.linkedin_url,
+        email=lead.email,
+        full_name=lead.name,
+        company=lead.company,
+        company_domain=lead.company_domain,
+    )
+
+
+def _sort(asked: _Asked, lead_id: str, outcome: Outcome) -> None:
+    if outcome.status == "refused" and outcome.reason in STANDING_STILL:
+        raise Fatal(f"looking people up stands still: {outcome.message}", code=outcome.reason)
+    if outcome.done:
+        asked.references.append(outcome.reference)
+        return
+    asked.notes[lead_id] = f"enrichment {outcome.status}: {outcome.reason}"
+    asked.again += [lead_id] if waits(outcome) else []
 
 
 async def _answers(app: App, references: Sequence[str]) -> dict[str, Enrichment]:
@@ -98,8 +122,9 @@ async def _answers(app: App, references: Sequence[str]) -> dict[str, Enrichment]
         results.update({result.lead_id: result for result in page.results})
         pending = list(page.pending)
         if pending:
-            await app.kernel.clock.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
+            pause = min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, waited / 10))
+            await app.kernel.clock.sleep(pause)
+            waited += pause
     if pending:
         log.warning("enrichment.unanswered", count=len(pending))
     return results
@@ -117,9 +142,10 @@ async def _write(
     def change(connection: sa.Connection) -> None:
         current = read_leads(connection, list(leads))  # merged meanwhile, perhaps
         for identifier, lead in current.items():
-            if (result := found.get(identifier)) is not None:
+            result, note = found.get(identifier), notes.get(identifier, "")
+            if result is not None:
                 write_lead(connection, enriched(lead, result, now), now, "enriched")
-            note = "" if identifier in found else notes.get(identifier, "")
+                note = "enrichment failed" if result.status == "failed" else ""
             where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
             connection.execute(sa.update(run_lead).where(*where).values(state="enriched", reason=note))
 
@@ -127,13 +153,16 @@ async def _write(
 
 
 def enriched(lead: Lead, result: Enrichment, now: str) -> Lead:
-    """The lead with what the provider found, where nothing was known; a verdict on the address always counts."""
+    """The lead with what the provider found, where nothing was known. A look-up that failed changes nothing."""
+    if result.status == "failed":
+        return lead
     if result.status != "found":
         return replace(lead, enriched_at=parse(now))
+    address = lead.email or email(result.email)
     return replace(
         lead,
-        email=lead.email or result.email.lower(),
-        email_verdict=result.email_verdict or lead.email_verdict,
+        email=address,
+        email_verdict=_verdict(lead, result, address),
         phone=lead.phone or result.phone,
         title=lead.title or result.title,
         company=lead.company or result.company_name,
@@ -147,3 +176,11 @@ def enriched(lead: Lead, result: Enrichment, now: str) -> Lead:
         data_source=lead.data_source or result.provider,
         enriched_at=parse(now),
     )
+
+
+def _verdict(lead: Lead, result: Enrichment, address: str) -> str:
+    """The provider's word on this very address: none of it holds for another one, and a shrug changes nothing."""
+    about = email(result.email) or lead.email
+    if about == address and result.email_verdict not in {"", "unknown"}:
+        return result.email_verdict
+    return lead.email_verdict or ("unknown" if address else "")

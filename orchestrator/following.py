@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import anyio
+from anyio.abc import TaskStatus
+
 from orchestrator import runs
 from orchestrator.app import App
 from orchestrator.runs import Run
@@ -11,19 +14,40 @@ from shared.errors import Fatal
 
 RESTS = {"researched", "review", "finished", "failed", "cancelled"}
 LOOK_SECONDS = 0.2
+TAKE_OVER_SECONDS = 1.0  # between two looks whether the process that works has ended
 Watcher = Callable[[Run, dict[str, int]], None]
 
 
 @asynccontextmanager
 async def somebody_works(app: App) -> AsyncIterator[bool]:
-    """A worker in this process, unless another process has one. Yields whether it is ours."""
-    try:
-        async with open_worker(app):
-            yield True
-    except Fatal as error:
-        if error.code != "engine_busy":
-            raise
-        yield False
+    """A worker in this process, unless another process has one; should that end, ours takes over.
+
+    Yields whether it is ours from the start.
+    """
+    async with anyio.create_task_group() as tasks:
+        ours = await tasks.start(_work_when_free, app)
+        try:
+            yield bool(ours)
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+async def _work_when_free(app: App, *, task_status: TaskStatus[bool]) -> None:
+    """Work until cancelled, as soon as no other process does."""
+    waiting = False
+    while True:
+        try:
+            async with open_worker(app):
+                if not waiting:
+                    task_status.started(True)
+                await anyio.sleep_forever()
+        except Fatal as error:
+            if error.code != "engine_busy":
+                raise
+        if not waiting:
+            task_status.started(False)
+            waiting = True
+        await app.kernel.clock.sleep(TAKE_OVER_SECONDS)
 
 
 async def follow(app: App, run_id: str, watch: Watcher, until: frozenset[str] = frozenset(RESTS)) -> Run:
@@ -33,4 +57,17 @@ async def follow(app: App, run_id: str, watch: Watcher, until: frozenset[str] = 
         watch(run, await runs.progress(app.kernel, run_id))
         if run.state in until:
             return run
+        await app.kernel.clock.sleep(LOOK_SECONDS)
+
+
+async def follow_launch(app: App, run_id: str, watch: Watcher) -> dict[str, int]:
+    """Wait until nothing of the run is being launched any more; what waits for a person keeps waiting.
+
+    Returns how many campaigns are stalled, under that name; nothing if none is.
+    """
+    while True:
+        launching = await runs.launches_open(app.kernel, run_id)
+        watch(await runs.get(app.kernel, run_id), await runs.progress(app.kernel, run_id))
+        if not launching.keys() - {"stalled"}:
+            return launching
         await app.kernel.clock.sleep(LOOK_SECONDS)

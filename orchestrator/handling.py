@@ -1,18 +1,24 @@
 """What an event means: stored once; who must not be written to is suppressed in the same transaction; then the rest.
 
-unsubscribed · bounced · complained · DND ─▶ suppression + stop (same transaction as the event)
-replied ─ classified ─ opt-out ─▶ suppression + stop        ─ a person must act ─▶ handoff
-sent, replied ─▶ later, a few at a time: the CRM's tags and stages (`marks.py`)
+unsubscribed · complained · DND ─▶ suppression + stop, under every address we know of the person
+bounced                         ─▶ the same for this address alone
+replied ─ classified ─ opt-out  ─▶ suppression + stop        ─ a person must act ─▶ handoff
+                     ─ a human answer ─▶ the sequence stops
+sent, replied ─▶ the CRM is to be told, later and a few at a time (`marks.py`)
+sent to somebody who is on the list ─▶ stopped once more
+campaign completed ─▶ the campaign is over
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import stops
+from orchestrator import marks, stops
 from orchestrator.app import App
 from orchestrator.escalation import Escalation, escalate, handoff
+from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
 from orchestrator.intake import read_lead
 from orchestrator.replies import Classified, action_for, classify, suppresses
 from shared.audit import Entry, append
@@ -20,8 +26,9 @@ from shared.clock import iso
 from shared.effect import Json, canonical, digest
 from shared.errors import Invalid
 from shared.event import Event
-from shared.lead import Lead
-from shared.schema import campaign, campaign_lead, lead_key, run_lead
+from shared.foreign import clean
+from shared.lead import Lead, Tier
+from shared.schema import campaign, campaign_lead, inbound, run_lead
 from shared.schema import event as event_table
 from shared.schema import handoff as handoff_table
 from shared.schema import reply as reply_table
@@ -29,57 +36,116 @@ from shared.telemetry import correlation, logger
 
 log = logger("handling")
 ANSWERS = {"replied", "auto_replied", "message_received"}
-STOPPING = {"unsubscribed", "complained", "bounced"}
+STOPPING = {"unsubscribed", "complained"}
 MOST_TEXT = 20_000  # characters of a reply that are kept
+TEXTS = (
+    "id",
+    "vendor",
+    "occurred_at",
+    "email",
+    "campaign_ref",
+    "contact_ref",
+    "reference",
+    "variant",
+    "subject",
+    "text",
+    "reason",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an event is about, as far as we know."""
+    """What an event is about, as far as we know. `addresses` are all that the person is in campaigns under."""
 
     lead: Lead | None
+    addresses: tuple[str, ...]
     campaign_id: str
-    tier: str
+    tier: Tier
     score: int
 
+    @property
+    def lead_id(self) -> str:
+        """Our id of the person, or ""."""
+        return self.lead.id if self.lead else ""
 
-async def handle(app: App, event: Event) -> None:
-    """Store an event and what it means. Nothing outside is called, so nothing makes the next one wait."""
-    await app.kernel.store.write(lambda c: _store(app, c, event))
 
+async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
+    """Store an event and what it means, and that the webhook is dealt with, in one transaction.
 
-def _store(app: App, connection: sa.Connection, event: Event) -> None:
-    """The one transaction: event, suppression, reply, handoff."""
+    Nothing outside is called, so nothing makes the next one wait.
+    """
+    event = _sound(event)
     now = app.kernel.clock.now()
+    # Reading an answer takes time that the writer of the database doesn't have.
+    found = classify(event.subject, event.text, received=now.date()) if event.type in ANSWERS else None
+
+    def change(connection: sa.Connection) -> None:
+        _store(app, connection, event, found, now)
+        if inbound_id:
+            connection.execute(sa.update(inbound).where(inbound.c.id == inbound_id).values(state="done"))
+
+    await app.kernel.store.write(change)
+
+
+def _sound(event: Event) -> Event:
+    """The event in text that can be stored: half a surrogate pair, cut off by a vendor, must not cost an opt-out."""
+    texts: dict[str, Any] = {name: clean(getattr(event, name)) for name in TEXTS}
+    return replace(event, **texts)
+
+
+def _store(
+    app: App, connection: sa.Connection, event: Event, found: Classified | None, now: datetime
+) -> None:
+    """Event, suppression, reply, handoff."""
     known = _about(connection, event)
+    _keep(connection, event, known, now)
+    _stop(app, connection, event, known, now)
+    if found is not None:
+        _answer(app, connection, event, known, found, now)
+    if event.type in marks.HAPPENED and known.lead:
+        marks.note_in(connection, known.lead_id, known.campaign_id, marks.HAPPENED[event.type])
+    if event.type == "campaign_completed" and known.campaign_id:
+        over = sa.update(campaign).where(campaign.c.id == known.campaign_id, campaign.c.state == "live")
+        connection.execute(over.values(state="completed", updated_at=iso(now)))
+
+
+def _keep(connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
+    """The event itself, once."""
     seen = sa.select(event_table.c.id).where(event_table.c.id == f"{event.vendor}:{event.id}")
-    fresh = connection.execute(seen).scalar() is None
-    if fresh:
+    if connection.execute(seen).scalar() is None:
         connection.execute(sa.insert(event_table).values(**_row(event, known, iso(now))))
-        append(
-            connection, [Entry(f"event.{event.type}", event.email or event.id, {"vendor": event.vendor})], now
-        )
-    if (event.type in STOPPING or event.stops_contact) and event.email:
-        _stop(app, connection, event.email, event.type, event.vendor, now)
-    if event.type in ANSWERS:
-        _answer(app, connection, event, known, now)
+        whom = event.email or known.lead_id or event.id
+        append(connection, [Entry(f"event.{event.type}", whom, {"vendor": event.vendor})], now)
 
 
+# ── who and what it is about ─────────────────────────────────────────────────────────────────────────────
 def _about(connection: sa.Connection, event: Event) -> Known:
-    """The lead and the campaign an event belongs to."""
-    key = f"email:{event.email.strip().lower()}"
-    lead_id = connection.execute(sa.select(lead_key.c.lead_id).where(lead_key.c.key == key)).scalar()
-    by_ref = sa.select(campaign.c.id).where(campaign.c.vendor_ref == event.campaign_ref)
-    campaign_id = connection.execute(by_ref).scalar() if event.campaign_ref else None
-    if campaign_id is None and lead_id:
-        last = sa.select(campaign_lead.c.campaign_id).where(campaign_lead.c.lead_id == lead_id).limit(1)
-        campaign_id = connection.execute(last).scalar()
+    """The lead and the campaign an event belongs to; a CRM's event may name only the CRM's own id."""
+    lead_id = lead_of_address(connection, event.email) if event.email else ""
+    lead_id = lead_id or lead_of_contact(connection, event.contact_ref)
+    campaign_id = _campaign(connection, event, lead_id)
     scored = sa.select(run_lead.c.tier, run_lead.c.score).where(
-        run_lead.c.lead_id == (lead_id or ""), run_lead.c.campaign_id == (campaign_id or "")
+        run_lead.c.lead_id == lead_id, run_lead.c.campaign_id == campaign_id
     )
-    row = connection.execute(scored.limit(1)).one_or_none()
+    row = connection.execute(scored.limit(1)).one_or_none() if lead_id else None
+    tier, score = (row.tier or "tier_4", row.score) if row else ("tier_4", 0)
     found = read_lead(connection, lead_id) if lead_id else None
-    return Known(found, campaign_id or "", row.tier if row else "", row.score if row else 0)
+    addresses = addresses_of(connection, event.email, lead_id)
+    return Known(found, addresses, campaign_id, cast("Tier", tier), score)
+
+
+def _campaign(connection: sa.Connection, event: Event, lead_id: str) -> str:
+    """Named by the vendor's id; an event that names none belongs to the person's newest campaign."""
+    if event.campaign_ref:
+        by_ref = sa.select(campaign.c.id).where(campaign.c.vendor_ref == event.campaign_ref)
+        return connection.execute(by_ref.limit(1)).scalar() or ""
+    newest = (
+        sa.select(campaign.c.id)
+        .join(campaign_lead, campaign_lead.c.campaign_id == campaign.c.id)
+        .where(campaign_lead.c.lead_id == lead_id)
+        .order_by(campaign.c.created_at.desc())
+    )
+    return (connection.execute(newest.limit(1)).scalar() or "") if lead_id else ""
 
 
 def _row(event: Event, known: Known, now: str) -> dict[str, object]:
@@ -89,7 +155,7 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
         "type": event.type,
         "occurred_at": event.occurred_at,
         "received_at": now,
-        "lead_id": known.lead.id if known.lead else "",
+        "lead_id": known.lead_id,
         "campaign_id": known.campaign_id,
         "step": event.step,
         "variant": event.variant,
@@ -98,24 +164,44 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
     }
 
 
-def _stop(app: App, connection: sa.Connection, email: str, reason: str, source: str, now: datetime) -> None:
-    """On the list first, and out of the vendors' hands next."""
-    try:
-        app.kernel.suppression.add_in(connection, email, reason=reason, source=source)
-    except Invalid as error:
-        log.warning("suppression.unreadable", code=error.code)
-        return
-    stops.open_in(connection, email.strip().lower(), reason, iso(now))
+# ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────
+def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
+    """On the list first, and out of the vendors' hands next; also people we know only by their address."""
+    if event.type == "bounced":
+        _suppress(app, connection, known.addresses[:1] if event.email else (), "bounced", event.vendor, now)
+    elif event.type in STOPPING or event.stops_contact:
+        _suppress(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
+    elif event.type == "sent" and (listed := app.kernel.suppression.check(connection, known.addresses)):
+        log.warning("stop.mailed_after_all", addresses=len(listed), vendor=event.vendor)
+        for address in listed:
+            stops.open_in(connection, address, "mailed after a stop", now, anew=True)
 
 
-def _answer(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
-    """Classify a reply, carry out an opt-out at once, and call a person where the table says so."""
-    found = classify(event.subject, event.text, received=now.date())
+def _suppress(
+    app: App, connection: sa.Connection, addresses: tuple[str, ...], reason: str, source: str, now: datetime
+) -> None:
+    if not addresses:
+        log.warning("suppression.nobody", reason=reason, vendor=source)
+    for address in addresses:
+        try:
+            new = app.kernel.suppression.add_in(connection, address, reason=reason, source=source)
+        except Invalid as error:
+            log.warning("suppression.unreadable", code=error.code)
+            continue
+        stops.open_in(connection, address, reason, now, anew=new)
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────
+def _answer(
+    app: App, connection: sa.Connection, event: Event, known: Known, found: Classified, now: datetime
+) -> None:
+    """Carry out an opt-out at once, and call a person where the table says so."""
     action = action_for(found, app.rules)
-    if suppresses(found, app.rules) and event.email:
-        _stop(app, connection, event.email, found.reply, "reply", now)
-    elif action.stop_sequence and event.email:
-        stops.halt_in(connection, event.email.strip().lower(), found.reply, iso(now))
+    if suppresses(found, app.rules):
+        _suppress(app, connection, known.addresses, found.reply, "reply", now)
+    elif action.stop_sequence:
+        for address in known.addresses:
+            stops.halt_in(connection, address, found.reply, now)
     identifier = f"{event.vendor}:{event.id}"
     known_reply = sa.select(reply_table.c.event_id).where(reply_table.c.event_id == identifier)
     if connection.execute(known_reply).scalar() is None:
@@ -126,7 +212,7 @@ def _answer(app: App, connection: sa.Connection, event: Event, known: Known, now
 
 def _reply(event: Event, known: Known, found: Classified, action: str, now: str) -> dict[str, object]:
     return {
-        "lead_id": known.lead.id if known.lead else "",
+        "lead_id": known.lead_id,
         "campaign_id": known.campaign_id,
         "class": found.reply,
         "confidence": found.confidence,
@@ -141,11 +227,11 @@ def _reply(event: Event, known: Known, found: Classified, action: str, now: str)
 def _call_somebody(
     app: App, connection: sa.Connection, event: Event, known: Known, found: Classified, now: datetime
 ) -> None:
-    if known.lead is None:
+    """An answer to a campaign reaches a person also when we don't know whose it is; other mail in the CRM doesn't."""
+    if known.lead is None and event.type != "replied":
         return
-    tier = known.tier or "tier_4"
-    escalations = escalate(known.lead, tier, app.rules, found, icp=known.score)  # type: ignore[arg-type]  # a tier
-    first = handoff(escalations)
+    lead = known.lead or Lead(id="", email=event.email)
+    first = handoff(escalate(lead, known.tier, app.rules, found, icp=known.score))
     if first is not None:
         _hand_off(connection, event, known, first, now)
 
@@ -153,7 +239,7 @@ def _call_somebody(
 def _hand_off(connection: sa.Connection, event: Event, known: Known, one: Escalation, now: datetime) -> None:
     identifier = digest("handoff/v1", event.vendor, event.id, one.trigger)[:24]
     values = {
-        "lead_id": known.lead.id if known.lead else "",
+        "lead_id": known.lead_id,
         "campaign_id": known.campaign_id,
         "event_id": f"{event.vendor}:{event.id}",
         "trigger": one.trigger,

@@ -4,7 +4,9 @@ POST ─ verify ─ caps ─ stored (once per event id) ─▶ 200 ┄ later ┄
         └ 401   └ 400/413                            └ 503 + Retry-After when it can't be stored
 
 What stops a person (unsubscribed, bounced, complained, DND) goes on the suppression list in the very transaction
-that stores the event; taking them out of the vendors' hands follows, until confirmed.
+that stores the event; taking them out of the vendors' hands follows, until confirmed. One that can't be
+understood lets those behind it pass, is tried a few times more, and is then kept for a person
+(`swarm doctor`); delivered again by the vendor, it gets another chance.
 """
 
 from collections.abc import Mapping
@@ -16,6 +18,7 @@ from orchestrator import handling
 from orchestrator.app import App
 from shared.clock import iso
 from shared.errors import Invalid, SwarmError
+from shared.kernel import Kernel
 from shared.schema import inbound
 from shared.store import Unavailable
 from shared.telemetry import correlated, logger
@@ -23,6 +26,7 @@ from shared.webhook import WebhookSource, composed_id, decode
 
 log = logger("inbox")
 TRIES = 5
+LONGEST_ID = 200
 AT_ONCE = 200
 
 
@@ -56,25 +60,34 @@ def _identify(source: WebhookSource, raw: bytes) -> str:
     """The event's id; a payload whose fields surprise the parser is kept all the same, under a hash."""
     payload = decode(raw)
     try:
-        return source.parse(payload).id
-    except (KeyError, TypeError, ValueError, AttributeError):
+        identifier = source.parse(payload).id
+        identifier.encode()
+    except (SwarmError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        log.warning("webhook.odd", kind=type(error).__name__)
         return composed_id(raw.hex())
+    return identifier if 0 < len(identifier) <= LONGEST_ID else composed_id(identifier)
 
 
-def _keep(connection: sa.Connection, values: Mapping[str, object]) -> bool:
-    known = sa.select(inbound.c.id).where(
-        inbound.c.vendor == values["vendor"], inbound.c.event_id == values["event_id"]
-    )
-    if connection.execute(known).scalar() is not None:
-        return False
-    connection.execute(sa.insert(inbound).values(**values))
-    return True
+def _keep(connection: sa.Connection, values: Mapping[str, object]) -> None:
+    """Once per event; what could not be understood so far gets another chance."""
+    known = (inbound.c.vendor == values["vendor"], inbound.c.event_id == values["event_id"])
+    row = connection.execute(sa.select(inbound.c.id, inbound.c.state).where(*known)).one_or_none()
+    if row is None:
+        connection.execute(sa.insert(inbound).values(**values))
+    elif row.state == "failed":
+        again = {"state": "new", "attempts": 0, "raw": values["raw"]}
+        connection.execute(sa.update(inbound).where(inbound.c.id == row.id).values(**again))
 
 
 async def drain(app: App) -> int:
-    """Understand what came in. Returns how many were handled; one that fails is tried again, then shown."""
-    query = sa.select(inbound).where(inbound.c.state == "new").order_by(inbound.c.id).limit(AT_ONCE)
-    rows = await app.kernel.store.read(lambda c: list(c.execute(query)))
+    """Understand what came in, untried ones first. Returns how many were looked at.
+
+    Raises `Unavailable` where the database is at fault: then no webhook is.
+    """
+    query = sa.select(inbound).where(inbound.c.state == "new")
+    rows = await app.kernel.store.read(
+        lambda c: list(c.execute(query.order_by(inbound.c.attempts, inbound.c.id).limit(AT_ONCE)))
+    )
     for row in rows:
         with correlated(str(row.correlation_id)):
             await _understand(app, row)
@@ -84,13 +97,13 @@ async def drain(app: App) -> int:
 async def _understand(app: App, row: sa.Row[tuple[object, ...]]) -> None:
     try:
         event = app.webhooks[str(row.vendor)].parse(decode(bytes(row.raw)))
-        await handling.handle(app, replace(event, vendor=str(row.vendor)))
-    except (SwarmError, KeyError, TypeError, ValueError, AttributeError) as error:
+        await handling.handle(app, replace(event, vendor=str(row.vendor)), inbound_id=int(row.id))
+    except Unavailable:
+        raise
+    except Exception as error:
+        # Whatever is wrong with one webhook, a bug of ours included, must not keep back those behind it.
         log.exception("webhook.not_understood", vendor=row.vendor, kind=type(error).__name__)
         await _note_failure(app, row, type(error).__name__)
-        return
-    done = sa.update(inbound).where(inbound.c.id == row.id).values(state="done")
-    await app.kernel.store.write(lambda c: c.execute(done))
 
 
 async def _note_failure(app: App, row: sa.Row[tuple[object, ...]], kind: str) -> None:
@@ -100,3 +113,9 @@ async def _note_failure(app: App, row: sa.Row[tuple[object, ...]], kind: str) ->
     await app.kernel.store.write(
         lambda c: c.execute(sa.update(inbound).where(inbound.c.id == row.id).values(**values))
     )
+
+
+async def not_understood(kernel: Kernel) -> int:
+    """Webhooks that nobody could make sense of, and that a person should look at."""
+    query = sa.select(sa.func.count()).select_from(inbound).where(inbound.c.state == "failed")
+    return await kernel.store.read(lambda c: c.execute(query).scalar() or 0)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from orchestrator.app import App
+from orchestrator.identity import lead_named
 from orchestrator.normalise import merge, to_lead
 from shared.clock import iso
 from shared.lead import Lead
@@ -56,10 +57,8 @@ def read_leads(connection: sa.Connection, identifiers: Sequence[str]) -> dict[st
 
 
 def find_lead(connection: sa.Connection, email_or_id: str) -> Lead | None:
-    """A lead by our id, its e-mail address or its profile URL."""
-    keys = [f"email:{email_or_id.strip().lower()}", f"profile:{email_or_id.strip()}"]
-    query = sa.select(lead_key.c.lead_id).where(lead_key.c.key.in_(keys)).limit(1)
-    return read_lead(connection, connection.execute(query).scalar() or email_or_id)
+    """A lead by our id, an e-mail address or a profile URL, however these are spelled."""
+    return read_lead(connection, lead_named(connection, email_or_id) or email_or_id.strip())
 
 
 def write_lead(connection: sa.Connection, found: Lead, now: str, status: str = "") -> None:
@@ -75,15 +74,20 @@ def write_lead(connection: sa.Connection, found: Lead, now: str, status: str = "
     changed = connection.execute(sa.update(lead).where(lead.c.id == found.id).values(**values))
     if changed.rowcount == 0:
         connection.execute(sa.insert(lead).values(id=found.id, created_at=now, **values))
-    for key in _keys(found):
+    know_as(connection, found.id, _keys(found))
+
+
+def know_as(connection: sa.Connection, lead_id: str, keys: Sequence[str]) -> None:
+    """The lead goes by these keys as well, where they are nobody else's."""
+    for key in keys:
         known = connection.execute(sa.select(lead_key.c.lead_id).where(lead_key.c.key == key)).scalar()
         if known is None:
-            connection.execute(sa.insert(lead_key).values(key=key, lead_id=found.id))
+            connection.execute(sa.insert(lead_key).values(key=key, lead_id=lead_id))
 
 
 def _keys(found: Lead) -> list[str]:
     keys = [f"profile:{found.linkedin_url}"] if found.linkedin_url else []
-    return [*keys, f"email:{found.email.lower()}"] if found.email else keys
+    return [*keys, f"email:{found.email}"] if found.email else keys
 
 
 def take_in(
@@ -103,6 +107,7 @@ def take_in(
             created += 1
         else:
             write_lead(connection, merge(known, new), now)
+            know_as(connection, known.id, _keys(new))  # their other address stops them as well
             merged += 1
         ids[known.id if known else new.id] = None
     return Taken(tuple(ids), created, merged, skipped)
@@ -125,8 +130,7 @@ def join_run(connection: sa.Connection, run_id: str, ids: Sequence[str], batch_s
         ).scalars()
     )
     fresh = [identifier for identifier in ids if identifier not in known]
-    count = sa.select(sa.func.count()).select_from(run_lead).where(run_lead.c.run_id == run_id)
-    already = connection.execute(count).scalar() or 0
+    already = _joined(connection, run_id, batch_size)
     rows = [
         {"run_id": run_id, "lead_id": identifier, "batch": (already + n) // batch_size, "state": "sourced"}
         for n, identifier in enumerate(fresh)
@@ -134,6 +138,16 @@ def join_run(connection: sa.Connection, run_id: str, ids: Sequence[str], batch_s
     if rows:
         connection.execute(sa.insert(run_lead), rows)
     return len(rows)
+
+
+def _joined(connection: sa.Connection, run_id: str, batch_size: int) -> int:
+    """How many are in the run, counting only its last batch: every other one is full."""
+    mine = run_lead.c.run_id == run_id
+    last = connection.execute(sa.select(sa.func.max(run_lead.c.batch)).where(mine)).scalar()
+    if last is None:
+        return 0
+    of_last = sa.select(sa.func.count()).where(mine, run_lead.c.batch == last)
+    return int(last) * batch_size + (connection.execute(of_last).scalar() or 0)
 
 
 async def import_path(app: App, path: str, *, run_id: str = "", batch_size: int = 100) -> Imported:

@@ -286,6 +286,8 @@ def merge(existing: Lead, new: Lead) -> Lead:
     filled = {
         name: getattr(new, name) for name in _FILLABLE if not getattr(existing, name) and getattr(new, name)
     }
+    if existing.email and new.email != existing.email:
+        filled.pop("email_verdict", None)  # said of another address
     technologies = tuple(dict.fromkeys((*existing.technologies, *new.technologies)))
     signals = {**new.signals, **existing.signals}
     return replace(

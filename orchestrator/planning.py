@@ -2,13 +2,17 @@
 
 scored ─ grouped by type and tier ─ rendered ─ checked ─▶ campaign pending_review
                                              ├ blocked ─▶ held, with the finding
-       ─ already in a campaign ─▶ held
+       ─ already in a campaign ─▶ held                      (looked at again when the words are written)
+
+Leads stream by: what is held in memory is one unfinished campaign for each type and tier.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 
+import anyio.to_thread
 import sqlalchemy as sa
 
 from orchestrator import compliance, runs
@@ -16,60 +20,84 @@ from orchestrator.app import App
 from orchestrator.campaigns import (
     Campaign,
     campaign_fingerprint,
+    campaign_type,
     draft,
     enrollment,
     plan_campaigns,
     review_due,
     variant_of,
 )
+from orchestrator.finding import Finding
 from orchestrator.intake import LEAD, read_leads
+from orchestrator.occupied import WHY, hold_scored, taken
 from orchestrator.rendering import render
+from orchestrator.rules import Rules
 from orchestrator.titles import seniority
 from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json, canonical
 from shared.lead import Lead, Tier
 from shared.ports import Enrollment
-from shared.schema import campaign, campaign_lead, run, run_lead
+from shared.schema import campaign, campaign_lead, run_lead
 from shared.schema import lead as lead_table
 
+TWICE = "another lead of this campaign has the same address"
 CHUNK = 500
-# A person in one of these is being written to, or may be.
-BUSY = ("live", "in_doubt", "drafted")
-OVER = ("rejected", "completed", "failed")
+Member = tuple[Lead, Tier]
 
 
 async def group(app: App, run_id: str) -> dict[str, list[str]]:
-    """Decide the campaigns of a run and write them down, without their words. Returns their ids."""
+    """Decide the campaigns of a run and write them down, without their words. Returns their ids.
+
+    Repeating it gives the same campaigns: those whose words are written stay, the rest is decided anew.
+    """
     await runs.mark(app.kernel, run_id, stage="planning")
     now = app.kernel.clock.now()
-
-    def change(connection: sa.Connection) -> list[str]:
-        planned = _plan_all(app, connection, run_id)
-        for one in planned:
-            if connection.execute(sa.select(campaign.c.id).where(campaign.c.id == one.id)).scalar() is None:
-                values = _row(app, one, run_id)
-                due = iso(review_due(one, now))
-                times = {"created_at": iso(now), "updated_at": iso(now), "review_due": due}
-                connection.execute(sa.insert(campaign).values(**values, **times))
-        return [one.id for one in planned]
-
-    return {"campaigns": await app.kernel.store.write(change)}
+    ids = await app.kernel.store.write(lambda c: _begin(c, run_id))
+    groups: dict[tuple[str, Tier, bool], list[Member]] = {}
+    async for lead, tier in _scored(app, run_id):
+        full = _join(app, groups, lead, tier)
+        if full is not None:
+            ids += await _write_down(app, run_id, *full, now)
+    for key, members in sorted(groups.items(), key=lambda item: item[0]):
+        ids += await _write_down(app, run_id, members, key[2], now)
+    return {"campaigns": ids}
 
 
-def _plan_all(app: App, connection: sa.Connection, run_id: str) -> list[Campaign]:
-    """Campaigns by type and tier; C-level people apart, because an AE alone may not approve those."""
-    others = plan_campaigns(
-        ((lead, tier) for lead, tier in _scored(connection, run_id) if seniority(lead.title) != "c_level"),
-        app.rules,
-        run_id=run_id,
-    )
-    top = plan_campaigns(
-        ((lead, tier) for lead, tier in _scored(connection, run_id) if seniority(lead.title) == "c_level"),
-        app.rules,
-        run_id=run_id,
-    )
-    return [*others, *(replace(one, name=f"{one.name} · C-level") for one in top)]
+def _begin(connection: sa.Connection, run_id: str) -> list[str]:
+    """Clear away what an earlier attempt left without words; returns the campaigns that have theirs."""
+    unwritten = (campaign.c.run_id == run_id, campaign.c.state == "drafted")
+    connection.execute(sa.delete(campaign).where(*unwritten))
+    hold_scored(connection, run_id)
+    kept = sa.select(campaign.c.id).where(campaign.c.run_id == run_id).order_by(campaign.c.id)
+    return list(connection.execute(kept).scalars())
+
+
+def _join(
+    app: App, groups: dict[tuple[str, Tier, bool], list[Member]], lead: Lead, tier: Tier
+) -> tuple[list[Member], bool] | None:
+    """Put a lead to its like; returns a group that is full. C-level apart: an AE alone may not approve those."""
+    if tier not in app.rules.outreach.tiers:
+        return None
+    top = seniority(lead.title) == "c_level"
+    key = (campaign_type(lead, app.rules), tier, top)
+    members = groups.setdefault(key, [])
+    members.append((lead, tier))
+    if len(members) < app.rules.outreach.tiers[tier].max_leads:
+        return None
+    return groups.pop(key), top
+
+
+async def _write_down(
+    app: App, run_id: str, members: Sequence[Member], top: bool, now: datetime
+) -> list[str]:
+    """The campaign of these people, as a row."""
+    planned = plan_campaigns(members, app.rules, run_id=run_id)
+    named = [replace(one, name=f"{one.name} · C-level") if top else one for one in planned]
+    times = {"created_at": iso(now), "updated_at": iso(now)}
+    rows = [_row(app, one, run_id) | times | {"review_due": iso(review_due(one, now))} for one in named]
+    await app.kernel.store.write(lambda c: c.execute(sa.insert(campaign), rows))
+    return [one.id for one in named]
 
 
 def _row(app: App, one: Campaign, run_id: str) -> dict[str, object]:
@@ -87,48 +115,43 @@ def _row(app: App, one: Campaign, run_id: str) -> dict[str, object]:
     }
 
 
-def _scored(connection: sa.Connection, run_id: str) -> Iterator[tuple[Lead, Tier]]:
-    """Scored leads who are in no other campaign, without holding them all."""
-    busy = (
-        sa.select(campaign_lead.c.lead_id)
-        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
-        .join(run, run.c.id == campaign.c.run_id)
-        .where(
-            campaign_lead.c.state.in_(BUSY),
-            campaign.c.run_id != run_id,
-            campaign.c.state.not_in(OVER),
-            run.c.mode == "live",  # what was only simulated holds nobody
+async def _scored(app: App, run_id: str) -> AsyncIterator[Member]:
+    """Scored leads who are in no campaign, by id, a page at a time."""
+    after = ""
+    while True:
+        page = (
+            sa.select(lead_table.c.id, lead_table.c.data, run_lead.c.tier)
+            .join(run_lead, run_lead.c.lead_id == lead_table.c.id)
+            .where(run_lead.c.run_id == run_id, run_lead.c.state == "scored", run_lead.c.lead_id > after)
+            .order_by(run_lead.c.lead_id)
+            .limit(CHUNK)
         )
-    )
-    held = (run_lead.c.run_id == run_id, run_lead.c.state == "scored", run_lead.c.lead_id.in_(busy))
-    why = {"state": "held", "reason": "already in another campaign"}
-    connection.execute(sa.update(run_lead).where(*held).values(**why))
-    query = (
-        sa.select(lead_table.c.data, run_lead.c.tier)
-        .join(run_lead, run_lead.c.lead_id == lead_table.c.id)
-        .where(run_lead.c.run_id == run_id, run_lead.c.state.in_(("scored", "in_review")))
-        .order_by(lead_table.c.id)
-        .execution_options(yield_per=CHUNK)
-    )
-    for row in connection.execute(query):
-        yield LEAD.validate_json(row.data), row.tier
+        rows = await app.kernel.store.read(lambda c, q=page: c.execute(q).all())  # type: ignore[misc]
+        if not rows:
+            return
+        for row in rows:
+            yield LEAD.validate_json(row.data), row.tier
+        after = rows[-1].id
 
 
 async def write_words(app: App, run_id: str, campaign_id: str) -> dict[str, int]:
     """Render and check every message of one campaign, then hand it to review. Repeating changes nothing."""
+    query = sa.select(campaign).where(campaign.c.id == campaign_id)
+    row = await app.kernel.store.read(lambda c: c.execute(query).one())
+    if row.state != "drafted":
+        return {}
+    plan = _plan(row.decision)
+    leads = await app.kernel.store.read(lambda c: read_leads(c, plan.lead_ids))
+    # Rendering takes time that neither the loop nor the writer of the database has.
+    drafts = await anyio.to_thread.run_sync(_draft_all, app.rules, plan, list(leads.values()))
 
     def change(connection: sa.Connection) -> dict[str, int]:
-        row = connection.execute(sa.select(campaign).where(campaign.c.id == campaign_id)).one()
-        if row.state != "drafted":
+        if connection.execute(query).one().state != "drafted":
             return {}
-        plan = _plan(row.decision)
-        counts = {"drafted": 0, "held": 0}
-        made: list[Enrollment] = []
-        for start in range(0, len(plan.lead_ids), CHUNK):
-            found = read_leads(connection, plan.lead_ids[start : start + CHUNK])
-            made += _drafted(app, connection, run_id, plan, list(found.values()), counts)
-        _hand_over(app, connection, plan, made, counts)
-        return counts
+        settled = _occupied_held(connection, plan, drafts)
+        for one in settled:
+            _put(connection, run_id, plan, one)
+        return _hand_over(app, connection, plan, settled)
 
     return await app.kernel.store.write(change)
 
@@ -139,49 +162,66 @@ def _plan(decision: str) -> Campaign:
     return Campaign(**{**values, **{name: tuple(values[name]) for name in tuples}})
 
 
-def _drafted(
-    app: App,
-    connection: sa.Connection,
-    run_id: str,
-    plan: Campaign,
-    leads: Sequence[Lead],
-    counts: dict[str, int],
-) -> list[Enrollment]:
-    """Write the words of some leads; those that may not go out are held with the reason."""
-    ready = []
-    for lead in leads:
-        variant = variant_of(lead.id)
-        messages = render(lead, plan, variant, app.rules)
-        one = enrollment(plan, lead, variant, messages)
-        findings = compliance.check(lead, messages, app.rules)
-        stopped = compliance.verdict(findings) in {"blocked", "held"}
-        state = "held" if stopped else "drafted"
-        counts[state] += 1
-        if not stopped:
-            ready.append(one)
-        values = {
-            "email": lead.email,
-            "variant": variant,
-            "enrollment": canonical(one).decode(),
-            "findings": json.dumps([asdict(found) for found in findings]),
-            "state": state,
-            "reason": findings[0].why if stopped else "",
-        }
-        connection.execute(sa.insert(campaign_lead).values(campaign_id=plan.id, lead_id=lead.id, **values))
-        where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == lead.id)
-        moved = {
-            "state": "held" if stopped else "in_review",
-            "campaign_id": plan.id,
-            "reason": values["reason"],
-        }
-        connection.execute(sa.update(run_lead).where(*where).values(**moved))
-    return ready
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """One person's words, and what speaks against sending them; empty where nothing does."""
+
+    lead: Lead
+    enrollment: Enrollment
+    findings: tuple[Finding, ...]
+    held: str = ""
+
+
+def _draft_all(rules: Rules, plan: Campaign, leads: Sequence[Lead]) -> list[_Draft]:
+    """Write the words of these leads and check them. Runs on a thread."""
+    return [_draft(rules, plan, lead) for lead in sorted(leads, key=lambda lead: lead.id)]
+
+
+def _draft(rules: Rules, plan: Campaign, lead: Lead) -> _Draft:
+    variant = variant_of(lead.id)
+    messages = render(lead, plan, variant, rules)
+    findings = tuple(compliance.check(lead, messages, rules))
+    stopped = compliance.verdict(findings) in {"blocked", "held"}
+    made = enrollment(plan, lead, variant, messages)
+    return _Draft(lead, made, findings, findings[0].why if stopped else "")
+
+
+def _occupied_held(connection: sa.Connection, plan: Campaign, drafts: Sequence[_Draft]) -> list[_Draft]:
+    """Whoever another campaign took meanwhile is held, and whoever stands here twice under one address."""
+    busy = taken(connection, list(plan.lead_ids), plan.id)
+    settled: list[_Draft] = []
+    seen: set[str] = set()
+    for one in drafts:
+        why = WHY if one.lead.id in busy else TWICE if one.lead.email in seen else ""
+        if not (one.held or why):
+            seen.add(one.lead.email)
+        settled.append(replace(one, held=one.held or why))
+    return settled
+
+
+def _put(connection: sa.Connection, run_id: str, plan: Campaign, one: _Draft) -> None:
+    """One person in the campaign and in the run."""
+    values = {
+        "email": one.lead.email,
+        "variant": one.enrollment.variant,
+        "enrollment": canonical(one.enrollment).decode(),
+        "findings": json.dumps([asdict(found) for found in one.findings]),
+        "state": "held" if one.held else "drafted",
+        "reason": one.held,
+    }
+    connection.execute(sa.insert(campaign_lead).values(campaign_id=plan.id, lead_id=one.lead.id, **values))
+    where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == one.lead.id)
+    state = "held" if one.held else "in_review"
+    moved = {"state": state, "campaign_id": plan.id, "reason": one.held}
+    connection.execute(sa.update(run_lead).where(*where).values(**moved))
 
 
 def _hand_over(
-    app: App, connection: sa.Connection, plan: Campaign, made: Sequence[Enrollment], counts: dict[str, int]
-) -> None:
-    """The campaign goes to a person, or ends here when nobody in it may be written to."""
+    app: App, connection: sa.Connection, plan: Campaign, drafts: Sequence[_Draft]
+) -> dict[str, int]:
+    """The campaign goes to a person, or ends here when nobody in it may be written to. Returns the counts."""
+    made = [one.enrollment for one in drafts if not one.held]
+    counts = {"drafted": len(made), "held": len(drafts) - len(made)}
     now = app.kernel.clock.now()
     content = campaign_fingerprint(draft(plan, app.rules), made)
     values = {
@@ -192,6 +232,7 @@ def _hand_over(
     connection.execute(sa.update(campaign).where(campaign.c.id == plan.id).values(**values))
     payload: dict[str, Json] = {"fingerprint": content, **counts}
     append(connection, [Entry("campaign.drafted", plan.id, payload)], now)
+    return counts
 
 
 async def to_review(app: App, run_id: str) -> dict[str, str]:

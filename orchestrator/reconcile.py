@@ -2,41 +2,75 @@
 
 in_doubt ─ look-up says it is there ──▶ applied
          ─ certainly not there ───────▶ failed (may be tried again)
-         ─ can't be told ─────────────▶ in_doubt, shown with its age (`swarm effects list --status in_doubt`)
+         ─ can't be told ─────────────▶ in_doubt, asked again ever more seldom, and shown
+                                        (`swarm effects list --status in_doubt`)
 """
 
 from collections.abc import Callable
 from functools import partial
 
+import anyio
+
 from orchestrator.app import App
+from orchestrator.later import Later
 from shared import ledger
 from shared.effect import Effect, Receipt
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Retryable, SwarmError
 from shared.gate import Lookup
 from shared.suite import Opened
 from shared.telemetry import correlated, logger
 
 log = logger("reconcile")
-AT_ONCE = 100
+AT_ONCE = 1_000
+SIDE_BY_SIDE = 4
+LOOKED_AT = 40  # in one pass: a look may wait some seconds for a vendor that shows things late
 
 
-async def settle(app: App) -> dict[str, int]:
-    """One pass over everything open whose process is gone or whose answer was lost."""
+async def settle(app: App, later: Later) -> dict[str, int]:
+    """One pass over what is open though nobody is at it; what can't be told is asked ever more seldom."""
     counts: dict[str, int] = {}
-    rows = await app.kernel.ledger.list(status="in_doubt", limit=AT_ONCE)
-    claimed = await app.kernel.ledger.list(status="claimed", limit=AT_ONCE)
-    rows += [row for row in claimed if not app.kernel.presence.alive(row.process)]
-    for row in rows:
-        lookup = _lookup(app, row)
-        if lookup is None:
-            counts["for_a_person"] = counts.get("for_a_person", 0) + 1
-            continue
-        with correlated(row.correlation_id):
-            outcome = await app.kernel.gate.look(row, lookup)
-        counts[outcome.status] = counts.get(outcome.status, 0) + 1
+    room = anyio.CapacityLimiter(SIDE_BY_SIDE)
+
+    async def one(row: ledger.Row) -> None:
+        async with room:
+            with correlated(row.correlation_id):
+                status = await _settle(app, row)
+        counts[status] = counts.get(status, 0) + 1
+        if status in {"in_doubt", "for_a_person"}:
+            later.put_off(row.key)
+        else:
+            later.forget(row.key)
+
+    rows = [row for row in await _open(app) if later.due(row.key)]
+    async with anyio.create_task_group() as tasks:
+        for row in rows[-LOOKED_AT:]:  # the oldest first: the ledger lists the newest first
+            tasks.start_soon(one, row)
     if counts:
         log.info("reconcile.pass", **counts)
     return counts
+
+
+async def _open(app: App) -> list[ledger.Row]:
+    """In doubt, or claimed by a process that is gone."""
+    rows = await app.kernel.ledger.list(status="in_doubt", limit=AT_ONCE)
+    claimed = await app.kernel.ledger.list(status="claimed", limit=AT_ONCE)
+    return rows + [row for row in claimed if not app.kernel.presence.alive(row.process)]
+
+
+async def _settle(app: App, row: ledger.Row) -> str:
+    """Look at the vendor. A row that a dead process had claimed is in doubt from now on in any case."""
+    lookup = _lookup(app, row)
+    if lookup is None and row.status == "in_doubt":
+        return "for_a_person"
+    try:
+        return (await app.kernel.gate.look(row, lookup or _nothing_to_look_with)).status
+    except SwarmError as error:
+        log.warning("reconcile.not_looked", code=error.code, kind=error.kind)
+        return "in_doubt"
+
+
+async def _nothing_to_look_with(effect: Effect, /) -> Receipt | None:  # noqa: ARG001 - a lookup's shape
+    raise Retryable("no server in this process can look this up", code="cant_tell")
 
 
 def _lookup(app: App, row: ledger.Row) -> Lookup | None:

@@ -13,16 +13,21 @@ import sqlalchemy as sa
 from orchestrator import runs
 from orchestrator.app import App
 from orchestrator.intake import import_path, join_run, read_leads, take_in
+from orchestrator.passing import waits
 from orchestrator.scoring import Score, Standing, score
 from shared.clock import iso, parse
+from shared.effect import Outcome, digest
+from shared.errors import Fatal, Retryable, SwarmError
 from shared.lead import Lead
 from shared.ports import LeadPage
 from shared.schema import campaign, campaign_lead, event, lead, run_lead
+from shared.schema import run as run_table
 from shared.telemetry import logger
 
 log = logger("research")
 BATCH = 100
 POLL_SECONDS = 0.25
+LONGEST_POLL_SECONDS = 10.0
 POLL_LIMIT_SECONDS = 1_800.0
 
 
@@ -36,29 +41,48 @@ async def collect(app: App, run_id: str) -> dict[str, int]:
         await _scrape(app, run_id, str(post["url"]), post["kind"], int(post.get("limit", 500)))
     if run.params.get("stored"):
         await _take_stored(app, run_id)
+    await runs.mark(app.kernel, run_id, stage="researching")
     return {"batches": await runs.batches(app.kernel, run_id)}
 
 
+async def ended(app: App, run_id: str) -> None:
+    """Everybody is scored; planning is asked for by a person or a tool."""
+    await runs.mark(app.kernel, run_id, stage="research done", state="researched")
+
+
 async def _scrape(app: App, run_id: str, url: str, kind: Literal["likers", "commenters"], limit: int) -> None:
-    """Start a provider's job, wait for it, and take its rows in."""
+    """Start a provider's job, wait for it, and take its rows in.
+
+    A job that isn't started, or fails, fails the run: a reviewer must not take a part for the whole.
+    """
     started = await app.suite.source.scrape_posts(
-        post_url=url, kind=kind, limit=limit, idempotency_key=f"run:{run_id}:{kind}:{url}"[:200]
+        post_url=url, kind=kind, limit=limit, idempotency_key=f"run:{run_id}:{digest(kind, url, limit)[:32]}"
     )
-    if not started.done:
-        tell = log.info if started.status == "simulated" else log.warning
-        tell("research.job_not_started", status=started.status, reason=started.reason)
+    if started.status == "simulated":
+        log.info("research.job_simulated")
         return
+    if not started.done:
+        raise _not_started(started)
     cursor, waited = "", 0.0
     while waited < POLL_LIMIT_SECONDS:
         page = await app.suite.source.get_job(job_id=started.reference, cursor=cursor)
         await _take_page(app, run_id, page, url)
+        if page.status == "failed":
+            raise Fatal("a provider's job failed; swarm effects list shows which", code="job_failed")
         if page.status != "running" and not page.next_cursor:
             return
         cursor = page.next_cursor or cursor
         if page.status == "running":
-            await app.kernel.clock.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
-    log.warning("research.job_too_slow", seconds=POLL_LIMIT_SECONDS)
+            pause = min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, waited / 10))
+            await app.kernel.clock.sleep(pause)
+            waited += pause
+    raise Fatal(f"a provider's job took longer than {POLL_LIMIT_SECONDS:.0f} s", code="job_too_slow")
+
+
+def _not_started(outcome: Outcome) -> SwarmError:
+    kind = Retryable if waits(outcome) else Fatal
+    why = outcome.message or outcome.reason or outcome.status
+    return kind(f"a provider's job was not started: {why}", code=outcome.reason)
 
 
 async def _take_page(app: App, run_id: str, page: LeadPage, url: str) -> None:
@@ -73,21 +97,26 @@ async def _take_page(app: App, run_id: str, page: LeadPage, url: str) -> None:
 
 
 async def _take_stored(app: App, run_id: str) -> None:
-    """Everyone we know who is in no campaign yet, a page at a time."""
+    """Everyone we know who is in no campaign that counts, a page at a time."""
     after = ""
     while True:
-        in_campaign = sa.select(campaign_lead.c.lead_id)
-        query = (
-            sa.select(lead.c.id)
-            .where(lead.c.id > after, lead.c.id.not_in(in_campaign))
-            .order_by(lead.c.id)
-            .limit(1_000)
-        )
-        ids = await app.kernel.store.read(lambda c, q=query: list(c.execute(q).scalars()))  # type: ignore[misc]
+        page = sa.select(lead.c.id).where(lead.c.id > after, sa.not_(_in_campaign())).order_by(lead.c.id)
+        ids = await app.kernel.store.read(lambda c, q=page: list(c.execute(q.limit(1_000)).scalars()))  # type: ignore[misc]
         if not ids:
             return
         await app.kernel.store.write(lambda c, ids=ids: join_run(c, run_id, ids, BATCH))  # type: ignore[misc]
         after = ids[-1]
+
+
+def _in_campaign() -> sa.ColumnElement[bool]:
+    """In one that was made for real and not turned down: a rehearsal, or a no to the words, uses nobody up."""
+    return sa.exists().where(
+        campaign_lead.c.lead_id == lead.c.id,
+        campaign.c.id == campaign_lead.c.campaign_id,
+        campaign.c.state.not_in(("rejected", "failed")),
+        run_table.c.id == campaign.c.run_id,
+        run_table.c.mode == "live",
+    )
 
 
 async def score_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
@@ -116,21 +145,34 @@ def standing_of(
     suppressed = app.kernel.suppression.check(connection, addresses)
     bounced = sa.select(event.c.lead_id).where(event.c.type == "bounced", event.c.lead_id.in_(list(leads)))
     bounces = set(connection.execute(bounced).scalars())
-    contacts = (
-        sa.select(campaign_lead.c.lead_id, sa.func.max(campaign.c.updated_at))
-        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
-        .where(campaign_lead.c.lead_id.in_(list(leads)), campaign_lead.c.state == "live")
-        .group_by(campaign_lead.c.lead_id)
-    )
-    last = {row[0]: (now - parse(row[1])).days for row in connection.execute(contacts) if row[1]}
+    last = _contacted(connection, list(leads))
     return {
         identifier: Standing(
             suppressed=suppressed.get(found.email) == "suppressed",
             bounced=identifier in bounces,
-            contacted_days_ago=last.get(identifier, -1),
+            contacted_days_ago=(now - parse(last[identifier])).days if identifier in last else -1,
         )
         for identifier, found in leads.items()
     }
+
+
+def _contacted(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, str]:
+    """When each was last in a live campaign, written to, or answered; also those who were stopped since."""
+    enrolled = (
+        sa.select(campaign_lead.c.lead_id, sa.func.max(campaign.c.updated_at))
+        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
+        .where(campaign_lead.c.lead_id.in_(lead_ids), campaign_lead.c.state == "live")
+        .group_by(campaign_lead.c.lead_id)
+    )
+    heard_of = (
+        sa.select(event.c.lead_id, sa.func.max(event.c.received_at))
+        .where(event.c.lead_id.in_(lead_ids), event.c.type.in_(("sent", "replied")))
+        .group_by(event.c.lead_id)
+    )
+    last: dict[str, str] = {}
+    for lead_id, at in [*connection.execute(enrolled), *connection.execute(heard_of)]:
+        last[lead_id] = max(at, last.get(lead_id, ""))
+    return {lead_id: at for lead_id, at in last.items() if at}
 
 
 def _keep(connection: sa.Connection, run_id: str, identifier: str, result: Score) -> None:

@@ -1,7 +1,9 @@
 """Runs: what was asked, how far it is, and how it ended.
 
-running ─ research ─▶ researched ─ plan ─▶ review ─ launching ─▶ finished
-        ─▶ failed (message says why) · cancelled
+running ─ research ─▶ researched ─ plan asked for ─▶ running ─ plan ─▶ review ─ nothing open ─▶ finished
+        └ can't go on ─▶ failed (message says why)
+
+A run is open while a campaign of it waits for a person, for its launch, or stalled in it.
 """
 
 import json
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 
 from shared.audit import Entry, append
 from shared.clock import iso
-from shared.effect import Json
+from shared.effect import Json, digest
 from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.schema import campaign, run, run_lead
@@ -41,9 +43,12 @@ def _run(row: sa.Row[tuple[object, ...]]) -> Run:
     return Run(**{**values, "params": json.loads(values["params"])})
 
 
-async def create(kernel: Kernel, params: Mapping[str, Json]) -> Run:
-    """Write down a new run; nothing begins yet."""
-    identifier = secrets.token_hex(5)
+OPEN = ("drafted", "pending_review", "approved", "launching", "stalled")  # campaigns that keep their run open
+
+
+async def create(kernel: Kernel, params: Mapping[str, Json], *, key: str = "") -> Run:
+    """Write down a new run; nothing begins yet. The same `key` always gives the same run, made once."""
+    identifier = digest("run/v1", key)[:10] if key else secrets.token_hex(5)
     safety = await kernel.switches.now()
     now = kernel.clock.now()
     values = {
@@ -57,8 +62,9 @@ async def create(kernel: Kernel, params: Mapping[str, Json]) -> Run:
     }
 
     def change(connection: sa.Connection) -> None:
-        connection.execute(sa.insert(run).values(**values))
-        append(connection, [Entry("run.created", identifier, {"mode": values["mode"]})], now)
+        if connection.execute(sa.select(run.c.id).where(run.c.id == identifier)).scalar() is None:
+            connection.execute(sa.insert(run).values(**values))
+            append(connection, [Entry("run.created", identifier, {"mode": values["mode"]})], now)
 
     with correlated(str(values["correlation_id"])):
         await kernel.store.write(change)
@@ -71,13 +77,19 @@ def asked(params: str) -> str:
 
 
 async def ask(kernel: Kernel, identifier: str, flow: str) -> None:
-    """Ask for the next phase of a run; the worker starts it."""
-    found = await get(kernel, identifier)
-    params = json.dumps({**found.params, "asked": flow})
-    values = {"params": params, "state": "running", "message": ""}
-    await kernel.store.write(
-        lambda c: c.execute(sa.update(run).where(run.c.id == identifier).values(**values))
-    )
+    """Ask for the phase that follows research; the worker starts it. `Invalid` for a run that isn't there yet."""
+
+    def change(connection: sa.Connection) -> str:
+        row = connection.execute(sa.select(run).where(run.c.id == identifier)).one_or_none()
+        if row is None or row.state != "researched":
+            return row.state if row else "unknown"
+        params = json.dumps({**json.loads(row.params), "asked": flow})
+        values = {"params": params, "state": "running", "message": ""}
+        connection.execute(sa.update(run).where(run.c.id == identifier).values(**values))
+        return ""
+
+    if state := await kernel.store.write(change):
+        raise Invalid(f"this run is {state}; planning follows research", field="run_id", code="not_researched")
 
 
 async def get(kernel: Kernel, identifier: str) -> Run:
@@ -98,13 +110,10 @@ async def newest(kernel: Kernel, limit: int = 20) -> list[Run]:
 async def mark(
     kernel: Kernel, identifier: str, *, stage: str = "", state: str = "", message: str = ""
 ) -> None:
-    """Note how far a run is; what is empty stays as it was."""
+    """Note how far a run is that is being worked on; what is empty stays as it was."""
     values = {key: v for key, v in {"stage": stage, "state": state, "message": message}.items() if v}
-    if state in {"finished", "failed", "cancelled"}:
-        values["finished_at"] = iso(kernel.clock.now())
-    await kernel.store.write(
-        lambda c: c.execute(sa.update(run).where(run.c.id == identifier).values(**values))
-    )
+    where = (run.c.id == identifier, run.c.state == "running")
+    await kernel.store.write(lambda c: c.execute(sa.update(run).where(*where).values(**values)))
 
 
 async def batches(kernel: Kernel, identifier: str) -> int:
@@ -124,17 +133,32 @@ async def progress(kernel: Kernel, identifier: str) -> dict[str, int]:
     return await kernel.store.read(lambda c: {row[0]: row[1] for row in c.execute(query)})
 
 
+async def fail(kernel: Kernel, identifier: str, message: str) -> None:
+    """A run that was being worked on can't go on, and why; one that got further meanwhile stays as it is."""
+    now = iso(kernel.clock.now())
+    values = {"state": "failed", "message": message, "finished_at": now}
+    where = (run.c.id == identifier, run.c.state == "running")
+    await kernel.store.write(lambda c: c.execute(sa.update(run).where(*where).values(**values)))
+
+
 async def finish_if_done(kernel: Kernel, identifier: str) -> None:
     """A run is finished once none of its campaigns waits for a person or for its launch."""
-    open_states = ("drafted", "pending_review", "approved", "launching", "stalled")
 
     def change(connection: sa.Connection) -> None:
-        waiting = sa.select(sa.func.count()).where(
-            campaign.c.run_id == identifier, campaign.c.state.in_(open_states)
-        )
-        if not connection.execute(waiting).scalar():
+        waiting = sa.select(campaign.c.id).where(campaign.c.run_id == identifier, campaign.c.state.in_(OPEN))
+        if connection.execute(waiting.limit(1)).scalar() is None:
             ended = {"state": "finished", "stage": "done", "finished_at": iso(kernel.clock.now())}
-            live = run.c.state.in_(("running", "review", "launching"))
-            connection.execute(sa.update(run).where(run.c.id == identifier, live).values(**ended))
+            reviewed = (run.c.id == identifier, run.c.state == "review")
+            connection.execute(sa.update(run).where(*reviewed).values(**ended))
 
     await kernel.store.write(change)
+
+
+async def launches_open(kernel: Kernel, identifier: str) -> dict[str, int]:
+    """Campaigns of a run that are being launched, or stalled in it, by state."""
+    query = (
+        sa.select(campaign.c.state, sa.func.count())
+        .where(campaign.c.run_id == identifier, campaign.c.state.in_(("approved", "launching", "stalled")))
+        .group_by(campaign.c.state)
+    )
+    return await kernel.store.read(lambda c: {row[0]: row[1] for row in c.execute(query)})

@@ -39,7 +39,7 @@ async def gatekeeper(settings: Settings, host: str, port: int, *, with_worker: b
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(settings, role="gatekeeper"))
         if with_worker and not await stack.enter_async_context(somebody_works(app)):
-            console.print("another process runs the pipeline; this one serves pages only", style="dim")
+            console.print("another process runs the pipeline; this one takes over when it ends", style="dim")
         address = await stack.enter_async_context(listening(app, host, port))
         console.print(f"Gatekeeper at {address}")
         if link := await first_admin_link(app.kernel, address):

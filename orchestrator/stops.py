@@ -1,100 +1,143 @@
-"""Stopping a person everywhere: taken out of every campaign, block-listed, marked in the CRM, until confirmed.
+"""Stopping a person everywhere: on our list, out of every campaign, block-listed, marked in the CRM.
 
 person:    open ─ remove from sequencer · block-list · DNC in the CRM ─ all done ─▶ confirmed
 sequence:  open ─ remove from sequencer ─ done ─▶ confirmed
-                └ something is not ─▶ open, tried again
+domain:    open ─ block-list ─ done ─▶ confirmed
+                ├ something is not ─▶ open, tried again, ever more seldom
+                └ safe mode ─▶ simulated ─ safe mode is over ─▶ open
 
-These effects are let through while everything else stands still; stopping prefers twice to never.
+These effects are let through while everything else stands still; stopping prefers twice to never. A removal
+counts only if nobody can have been added behind its back: not while an addition is on its way. A stop that is
+asked for again when something has changed since is opened again.
 """
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator.app import App
-from shared.audit import Entry, append
+from orchestrator.identity import addresses_of, at_domain, lead_of_address
+from shared.address import ascii_domain, registrable
 from shared.clock import iso
-from shared.effect import Outcome, digest
-from shared.errors import SwarmError
-from shared.schema import campaign_lead, stop
-from shared.telemetry import correlated, correlation, logger
+from shared.effect import Json, canonical, digest
+from shared.kernel import Kernel
+from shared.schema import campaign_lead, effect, stop
+from shared.telemetry import correlation
 
-log = logger("stops")
-AT_ONCE = 50
-ENDED = {"applied", "replayed", "simulated"}
-
-
-def open_in(connection: sa.Connection, email: str, reason: str, now: str) -> None:
-    """In the caller's transaction: this person is to be stopped everywhere. Once is enough."""
-    _open(connection, "person", email, reason, now)
+# Asked for once more after so long, although nothing seems to have changed: it costs little.
+STALE = timedelta(hours=1)
+UNTOUCHED = ("stopped", "simulated")
+ADDING = "add_lead"
 
 
-def halt_in(connection: sa.Connection, email: str, reason: str, now: str) -> None:
-    """In the caller's transaction: nothing further of a sequence goes to this person; they are not suppressed."""
-    _open(connection, "sequence", email, reason, now)
+# ── asking for it ────────────────────────────────────────────────────────────────────────────────────────
+async def suppress(kernel: Kernel, target: str, *, reason: str, source: str, actor: str = "system") -> bool:
+    """Never write to an address or a domain again, and stop what runs for them. True if it is new to the list.
+
+    Raises `Invalid` for something that is neither, and for a free-mail domain.
+    """
+    return await kernel.store.write(
+        lambda c: suppress_in(kernel, c, target, reason=reason, source=source, actor=actor)
+    )
 
 
-def _open(connection: sa.Connection, kind: str, email: str, reason: str, now: str) -> None:
-    identifier = digest("stop/v1", kind, email.lower())[:24]
-    if connection.execute(sa.select(stop.c.id).where(stop.c.id == identifier)).scalar() is None:
-        values = {"kind": kind, "target": email, "reason": reason, "at": now}
-        detail = json.dumps({"correlation_id": correlation()})  # what follows belongs to what caused it
-        connection.execute(sa.insert(stop).values(id=identifier, detail=detail, **values))
-    people = sa.update(campaign_lead).where(campaign_lead.c.email == email)
-    connection.execute(people.values(state="stopped", reason=reason))
+def suppress_in(
+    kernel: Kernel,
+    connection: sa.Connection,
+    target: str,
+    *,
+    reason: str,
+    source: str,
+    actor: str = "system",
+    lead_id: str = "",
+) -> bool:
+    """In the caller's transaction, as `suppress`; `lead_id` names whose address it is, where that is known."""
+    said = {"reason": reason, "source": source, "actor": actor}
+    if "@" not in target:
+        return _suppress_domain(kernel, connection, target, said)
+    new = kernel.suppression.add_in(connection, target, **said)
+    for address in addresses_of(connection, target, lead_id or lead_of_address(connection, target)):
+        added = kernel.suppression.add_in(connection, address, **said)
+        open_in(connection, address, reason, kernel.clock.now(), anew=new or added)
+    return new
 
 
-async def work(app: App) -> int:
-    """Carry out what is open. Returns how many are still open afterwards."""
-    query = sa.select(stop).where(stop.c.state == "open").order_by(stop.c.at).limit(AT_ONCE)
-    rows = await app.kernel.store.read(lambda c: list(c.execute(query)))
-    left = 0
-    for row in rows:
-        with correlated(str(json.loads(str(row.detail)).get("correlation_id", ""))):
-            left += 0 if await _stop(app, row) else 1
-    return left
+def _suppress_domain(
+    kernel: Kernel, connection: sa.Connection, target: str, said: Mapping[str, str]
+) -> bool:
+    new = kernel.suppression.add_in(connection, target, **said)
+    domain, now = registrable(ascii_domain(target.strip().strip("."))), kernel.clock.now()
+    _open(connection, "domain", domain, said["reason"], now, anew=new)
+    running = campaign_lead.c.state.not_in(UNTOUCHED)
+    there = sa.select(campaign_lead.c.email).where(at_domain([domain]), running).distinct()
+    for email in list(connection.execute(there).scalars()):
+        open_in(connection, email, said["reason"], now, anew=True)
+    return new
 
 
-async def _stop(app: App, row: sa.Row[tuple[object, ...]]) -> bool:
-    email, reason = str(row.target), str(row.reason)
-    sequencer, crm = app.suite.sequencer, app.suite.crm
-    steps: dict[str, Callable[[], Awaitable[Outcome]]] = {
-        "removed": lambda: sequencer.remove_lead(email=email, reason=reason),
-        "blocked": lambda: sequencer.add_to_blocklist(values=[email], reason=reason),
-        "dnc": lambda: crm.set_dnc(email=email, reason=reason),
-    }
-    if row.kind == "sequence":
-        steps = {"removed": steps["removed"]}
-    detail: dict[str, Any] = json.loads(str(row.detail))
-    for name, act in steps.items():
-        if detail.get(name) not in ENDED:
-            detail[name] = await _try(act)
-    confirmed = all(detail[name] in ENDED for name in steps)
-    await _note(app, row, detail, confirmed)
-    return confirmed
+def open_in(
+    connection: sa.Connection, email: str, reason: str, now: datetime, *, anew: bool = False
+) -> None:
+    """In the caller's transaction: this address is to be stopped everywhere. `anew`: even if it was before."""
+    _open(connection, "person", email, reason, now, anew=_leave_campaigns(connection, email, reason) or anew)
 
 
-async def _try(act: Callable[[], Awaitable[Outcome]]) -> str:
-    try:
-        outcome = await act()
-    except SwarmError as error:
-        log.warning("stop.failed", code=error.code, kind=error.kind)
-        return f"error: {error.code or error.kind}"
-    # Nobody there to be stopped is as good as stopped.
-    return "applied" if outcome.reason in {"not_found", "not_there"} else outcome.status
+def halt_in(connection: sa.Connection, email: str, reason: str, now: datetime) -> None:
+    """In the caller's transaction: nothing further of a sequence goes to this address; it isn't suppressed."""
+    _open(connection, "sequence", email, reason, now, anew=_leave_campaigns(connection, email, reason))
 
 
-async def _note(app: App, row: sa.Row[tuple[object, ...]], detail: dict[str, Any], confirmed: bool) -> None:
-    now = app.kernel.clock.now()
-    values: dict[str, Any] = {"detail": json.dumps(detail), "attempts": stop.c.attempts + 1}
-    if confirmed:
-        values |= {"state": "confirmed", "confirmed_at": iso(now)}
+def _leave_campaigns(connection: sa.Connection, email: str, reason: str) -> bool:
+    """Here at once. True if they were in one."""
+    theirs = (campaign_lead.c.email == email, campaign_lead.c.state.not_in(UNTOUCHED))
+    values = {"state": "stopped", "reason": reason}
+    return connection.execute(sa.update(campaign_lead).where(*theirs).values(**values)).rowcount > 0
 
-    def change(connection: sa.Connection) -> None:
-        connection.execute(sa.update(stop).where(stop.c.id == row.id).values(**values))
-        if confirmed:
-            append(connection, [Entry("person.stopped", str(row.target), detail)], now)
 
-    await app.kernel.store.write(change)
+def _open(
+    connection: sa.Connection, kind: str, target: str, reason: str, now: datetime, *, anew: bool
+) -> None:
+    identifier = digest("stop/v1", kind, target)[:24]
+    # What follows belongs to what caused it.
+    detail = canonical({"correlation_id": correlation()}).decode()
+    fresh = {"reason": reason, "state": "open", "at": iso(now), "due_at": "", "attempts": 0, "detail": detail}
+    known = connection.execute(sa.select(stop).where(stop.c.id == identifier)).one_or_none()
+    if known is None:
+        connection.execute(sa.insert(stop).values(id=identifier, kind=kind, target=target, **fresh))
+    elif anew or (known.state == "confirmed" and known.at < iso(now - STALE)):
+        connection.execute(sa.update(stop).where(stop.c.id == identifier).values(**fresh))
+
+
+# ── what may have come in between ────────────────────────────────────────────────────────────────────────
+def may_be_enrolled(connection: sa.Connection, email: str, since: str) -> bool:
+    """Whether somebody may have been added to a campaign at the vendor after `since`, or still is being added."""
+    settled_later = sa.or_(effect.c.status.in_(("claimed", "in_doubt")), effect.c.settled_at > since)
+    query = sa.select(effect.c.id).where(
+        effect.c.target == email,
+        effect.c.action == ADDING,
+        effect.c.status.in_(("claimed", "in_doubt", "applied")),
+        settled_later,
+    )
+    return connection.execute(query.limit(1)).scalar() is not None
+
+
+def reopen_in(connection: sa.Connection, now: datetime) -> int:
+    """In the caller's transaction: stops behind whose back somebody was added are opened again. Returns how many.
+
+    An addition that had begun before the stop was asked for may reach the vendor after the removal did.
+    """
+    late = sa.exists().where(
+        effect.c.target == stop.c.target,
+        effect.c.action == ADDING,
+        effect.c.status.in_(("claimed", "in_doubt", "applied")),
+        effect.c.claimed_at > stop.c.confirmed_at,
+    )
+    recent = stop.c.confirmed_at > iso(now - timedelta(days=1))
+    query = sa.select(stop.c.id).where(stop.c.state == "confirmed", recent, late)
+    ids = list(connection.execute(query).scalars())
+    values = {"state": "open", "at": iso(now), "due_at": "", "attempts": 0}
+    for identifier in ids:
+        detail: dict[str, Json] = {"correlation_id": correlation()}
+        again = sa.update(stop).where(stop.c.id == identifier)
+        connection.execute(again.values(detail=canonical(detail).decode(), **values))
+    return len(ids)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import dossier, runs, stops
+from orchestrator import dossier, runs, standstill, stops
 from orchestrator.app import App
 from orchestrator.intake import LEAD
 from orchestrator.summary import summarise
@@ -30,9 +30,8 @@ from orchestrator.views import (
     StatusView,
     SuppressionView,
 )
-from shared.clock import iso
-from shared.effect import Json, Outcome
-from shared.errors import Invalid
+from shared.effect import Json, Outcome, fingerprint
+from shared.errors import Conflict, Invalid
 from shared.schema import campaign, handoff, lead, run_lead
 from shared.telemetry import correlation
 from shared.tool import reads, writes
@@ -41,6 +40,7 @@ Id = Annotated[str, Field(min_length=1, max_length=200)]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Reason = Annotated[str, Field(min_length=3, max_length=500)]
 Key = Annotated[str, Field(max_length=200)]
+PLANNED = {"running", "review", "finished"}
 Paths = Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=20)]
 
 
@@ -205,16 +205,19 @@ async def _begin(
         "asked": asked,
         "key": key,
     }
-    if key and (known := await _known(app, key)):
-        return Outcome("replayed", "", "This run was started before.", known, correlation_id=correlation())
-    run = await runs.create(app.kernel, params)
+    run = await runs.create(app.kernel, params, key=f"{asked}:{key}" if key else "")
+    if run.correlation_id != correlation():
+        return _replayed(run, params)
     message = "Carried out by the worker; see orchestrator_get_run."
     return Outcome("applied", "", message, run.id, correlation_id=correlation())
 
 
-async def _known(app: App, key: str) -> str:
-    found = [run.id for run in await runs.newest(app.kernel, 1_000) if run.params.get("key") == key]
-    return found[0] if found else ""
+def _replayed(run: runs.Run, params: dict[str, Json]) -> Outcome:
+    """The run of an earlier call with this key; `Conflict` where that one asked for something else."""
+    if fingerprint({**run.params, "asked": ""}) != fingerprint({**params, "asked": ""}):
+        message = "this key was used for a run of other people"
+        raise Conflict(message, field="idempotency_key", code="conflict")
+    return Outcome("replayed", "", "This run was started before.", run.id, correlation_id=correlation())
 
 
 @writes("Phase 1: research", open_world=False)
@@ -227,8 +230,8 @@ async def research(app: App, files: Paths = (), post_urls: Paths = (), idempoten
 async def plan(app: App, run_id: Id, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - the run is the key
     """Group a researched run into campaigns, write and check every word, and put them into review."""
     found = await runs.get(app.kernel, run_id)
-    if found.state != "researched":
-        raise Invalid(f"this run is {found.state}; planning follows research", field="run_id")
+    if found.state in PLANNED and found.params.get("asked") in {"plan", "run"}:
+        return Outcome("replayed", "", "Planning was asked for before.", run_id, correlation_id=correlation())
     await runs.ask(app.kernel, run_id, "plan")
     return Outcome("applied", "", "Carried out by the worker.", run_id, correlation_id=correlation())
 
@@ -250,17 +253,7 @@ async def suppress(
     idempotency_key: Key = "",  # noqa: ARG001 - the target is the key
 ) -> Outcome:
     """Put an e-mail address or a company's domain on the do-not-contact list, and stop what runs for it."""
-    now = iso(app.kernel.clock.now())
-
-    def change(connection: sa.Connection) -> bool:
-        added = app.kernel.suppression.add_in(
-            connection, target, reason=reason, source="agent", actor="agent"
-        )
-        if "@" in target:
-            stops.open_in(connection, target.strip().lower(), reason, now)
-        return added
-
-    added = await app.kernel.store.write(change)
+    added = await stops.suppress(app.kernel, target, reason=reason, source="agent", actor="agent")
     return Outcome("applied" if added else "replayed", "", "On the list.", correlation_id=correlation())
 
 
@@ -278,33 +271,24 @@ async def pause_campaigns(
             raise Invalid("no campaign has this id", field="campaign_id", code="not_found")
     scope = f"campaign:{campaign_id}" if campaign_id else "all"
     await app.kernel.switches.pause(scope, actor="agent", reason=reason)
-    paused = await _pause_at_vendor(app, campaign_id, reason)
-    detail = {"confirmed": paused[0], "of": paused[1]}
-    message = f"{scope} stands still; the vendor confirmed {paused[0]} of {paused[1]} campaigns."
-    return Outcome("applied", "", message, scope, detail, correlation_id=correlation())
+    return await _stood_still(app, f"{scope} stands still", reason, scope)
 
 
-async def _pause_at_vendor(app: App, campaign_id: str, reason: str) -> tuple[int, int]:
-    """Pause what is live at the vendor. Returns how many are confirmed, of how many."""
-    where = [campaign.c.state == "live", *([campaign.c.id == campaign_id] if campaign_id else [])]
-    query = sa.select(campaign.c.vendor_ref).where(*where)
-    references = await app.kernel.store.read(lambda c: list(c.execute(query).scalars()))
-    outcomes = [
-        await app.suite.sequencer.pause_campaign(campaign_ref=reference, reason=reason)
-        for reference in references
-    ]
-    return sum(outcome.done or outcome.status == "simulated" for outcome in outcomes), len(outcomes)
+async def _stood_still(app: App, said: str, reason: str, reference: str = "") -> Outcome:
+    """Pause at the vendor what stands still here, and tell how many of those it confirmed; the worker goes on trying."""
+    confirmed, total = await standstill.pause_at_vendor(app, await app.kernel.switches.now(), reason)
+    message = f"{said}; the vendor confirmed {confirmed} of {total} campaigns that may be sending."
+    detail: dict[str, Json] = {"confirmed": confirmed, "of": total}
+    return Outcome("applied", "", message, reference, detail, correlation_id=correlation())
 
 
 @writes("Engage the kill switch", stops=True, open_world=False)
 async def engage_kill_switch(app: App, reason: Reason, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - on is on
     """Stop every effect in every process, now, and pause live campaigns at the vendor. Only an admin releases it."""
-    in_database = await app.kernel.switches.kill(actor="agent", reason=reason)
-    confirmed, total = await _pause_at_vendor(app, "", reason) if in_database else (0, 0)
-    message = f"Stopped. The vendor confirmed {confirmed} of {total} campaigns paused."
-    return Outcome(
-        "applied", "", message, detail={"confirmed": confirmed, "of": total}, correlation_id=correlation()
-    )
+    if await app.kernel.switches.kill(actor="agent", reason=reason):
+        return await _stood_still(app, "Stopped", reason)
+    message = "Stopped by the flag file; the database could not be written, so campaigns run on at the vendor."
+    return Outcome("applied", "", message, correlation_id=correlation())
 
 
 @writes("Engage safe mode", stops=True, open_world=False)

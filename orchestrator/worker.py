@@ -1,6 +1,7 @@
 """The worker: runs flows, understands webhooks, stops people, settles doubt, signs the log. One loop, one process.
 
-A round does what is due and sleeps; everything it does may be repeated, so it may die at any instruction.
+Each part goes round by itself, so that stopping somebody never waits behind something slow; everything a part does
+may be repeated, so it may die at any instruction. A part that fails rests ever longer, and the others go on.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field
 import anyio
 import sqlalchemy as sa
 
-from orchestrator import inbox, marks, reconcile, runs, standstill, stops
+from orchestrator import inbox, marks, outreach, reconcile, runs, settled, standstill, stopping
 from orchestrator.app import App
-from orchestrator.engine import EnginePort, open_engine
+from orchestrator.engine import ENDED, EnginePort, open_engine
+from orchestrator.later import Later
 from orchestrator.pipeline import flows
 from shared.errors import SwarmError
 from shared.schema import campaign, run
@@ -20,48 +22,72 @@ from shared.telemetry import correlated, logger
 
 log = logger("worker")
 ROUND_SECONDS = 0.2
-RECONCILE_SECONDS = 10.0
+STOP_SECONDS = 0.5
+DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
+LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
+GAVE_UP = "the pipeline gave up on it; the log has why, under the run's correlation id"
+Work = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A flow that rows ask for."""
+
+    id: str
+    flow: str
+    args: dict[str, str | int]
 
 
 @dataclass(slots=True)
 class Worker:
-    """An engine and the loop beside it."""
+    """An engine and what goes round beside it."""
 
     app: App
     engine: EnginePort
-    _due: dict[str, float] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)  # flows that were started already
 
     async def serve(self) -> None:
         """Work until cancelled."""
-        every = self.app.kernel.settings.safety.checkpoints.every_seconds
-        while True:
-            await self._part("standstill", 1, lambda: standstill.work(self.app))
-            await self._part("flows", 0, self.start_flows)
-            await self._part("inbox", 0, lambda: inbox.drain(self.app))
-            await self._part("stops", 1, lambda: stops.work(self.app))
-            await self._part("reconcile", RECONCILE_SECONDS, lambda: reconcile.settle(self.app))
-            await self._part("answers", 1, lambda: marks.work(self.app, "replied"))
-            await self._part("marks", MARK_SECONDS, lambda: marks.work(self.app, "contacted"))
-            await self._part("checkpoint", every, self._checkpoint)
-            await self.app.kernel.clock.sleep(ROUND_SECONDS)
+        app, clock = self.app, self.app.kernel.clock
+        every = app.kernel.settings.safety.checkpoints.every_seconds
+        pauses, doubts, told = Later(clock, 1.0, 30.0), Later(clock, 10.0, 600.0), Later(clock, 5.0, 600.0)
+        parts: list[tuple[str, float, Work]] = [
+            ("standstill", 1.0, lambda: standstill.work(app, pauses)),
+            ("flows", ROUND_SECONDS, self.start_flows),
+            ("inbox", ROUND_SECONDS, lambda: inbox.drain(app)),
+            ("stops", STOP_SECONDS, lambda: stopping.work(app)),
+            ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
+            ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
+            ("answers", 1.0, lambda: marks.work(app, "replied", told)),
+            ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
+            ("ended flows", DOUBT_SECONDS, self.give_up),
+            ("checkpoint", every, self._checkpoint),
+        ]
+        async with anyio.create_task_group() as tasks:
+            for part in parts:
+                tasks.start_soon(self._go_round, *part)
 
-    async def _part(self, name: str, every: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Do one part if it is due; its failure is told and doesn't stop the others."""
-        now = self.app.kernel.clock.monotonic()
-        if now < self._due.get(name, 0):
-            return
-        self._due[name] = now + every
+    async def _go_round(self, name: str, every: float, work: Work) -> None:
+        """Do one part again and again; its failure is told and doesn't stop the others."""
+        failures = 0
+        while True:
+            failures = 0 if await self._once(name, work) else failures + 1
+            rest = every if not failures else min(LONGEST_REST, max(every, 1.0) * 2.0 ** min(failures - 1, 10))
+            await self.app.kernel.clock.sleep(rest)
+
+    async def _once(self, name: str, work: Work) -> bool:
         try:
             with correlated():
                 await work()
         except SwarmError as error:
             log.warning("worker.part_failed", part=name, kind=error.kind, code=error.code)
-            self._due[name] = now + max(every, 1.0)
+            return False
         except Exception:
-            # The loop is what stops people and settles doubt: it outlives a bug in one of its parts.
+            # The worker is what stops people and settles doubt: it outlives a bug in one of its parts.
             log.exception("worker.part_broke", part=name)
-            self._due[name] = now + max(every, 5.0)
+            return False
+        return True
 
     async def _checkpoint(self) -> None:
         head = await self.app.kernel.audit.head()
@@ -70,37 +96,55 @@ class Worker:
 
     async def start_flows(self) -> int:
         """Start what rows ask for: new runs, approved campaigns. The id makes a second start harmless."""
+        wanted = await self.app.kernel.store.read(_asked_for)
+        self._known &= {one.id for one in wanted}
         started = 0
-        for identifier, flow, args in await self.app.kernel.store.read(_asked_for):
-            if not await self.engine.status(identifier):
-                with correlated(str(args["correlation_id"])):
-                    await self.engine.start(flow, identifier, args)
+        for one in wanted:
+            if one.id in self._known:
+                continue
+            if not await self.engine.status(one.id):
+                with correlated(str(one.args["correlation_id"])):
+                    await self.engine.start(one.flow, one.id, one.args)
                 started += 1
+            self._known.add(one.id)
         return started
 
+    async def give_up(self) -> int:
+        """Flows that ended without saying so in the rows that asked for them: say it there. Returns how many."""
+        gone = 0
+        for one in await self.app.kernel.store.read(_asked_for):
+            if await self.engine.status(one.id) not in ENDED:
+                continue
+            gone += 1
+            log.error("worker.flow_gave_up", flow=one.flow)
+            if one.flow == "launch":
+                await outreach.stall(self.app, str(one.args["campaign_id"]), GAVE_UP, int(one.args["version"]))
+            else:
+                await runs.fail(self.app.kernel, str(one.args["run_id"]), GAVE_UP)
+        return gone
 
-def _asked_for(connection: sa.Connection) -> list[tuple[str, str, dict[str, str]]]:
-    """Flow id, flow and arguments of everything that should be running or have run."""
-    wanted: list[tuple[str, str, dict[str, str]]] = []
-    waiting = sa.select(run).where(run.c.state == "running")
-    for row in connection.execute(waiting):
+
+def _asked_for(connection: sa.Connection) -> list[Wanted]:
+    """Everything that should be running: only rows in work ask, so it doesn't grow with what is over."""
+    wanted: list[Wanted] = []
+    for row in connection.execute(sa.select(run).where(run.c.state == "running")):
         flow = runs.asked(row.params)
-        args = {"run_id": row.id, "correlation_id": row.correlation_id}
-        wanted.append((f"{flow}:{row.id}", flow, args))
+        args: dict[str, str | int] = {"run_id": row.id, "correlation_id": row.correlation_id}
+        wanted.append(Wanted(f"{flow}:{row.id}", flow, args))
     approved = (
         sa.select(campaign.c.id, campaign.c.version, run.c.correlation_id)
         .join(run, run.c.id == campaign.c.run_id)
-        .where(campaign.c.state.in_(("approved", "launching")))
+        .where(campaign.c.state.in_(outreach.BEGINNING))
     )
     for one in connection.execute(approved):
-        args = {"campaign_id": one.id, "correlation_id": one.correlation_id}
-        wanted.append((f"launch:{one.id}:{one.version}", "launch", args))
+        args = {"campaign_id": one.id, "version": one.version, "correlation_id": one.correlation_id}
+        wanted.append(Wanted(f"launch:{one.id}:{one.version}", "launch", args))
     return wanted
 
 
 @asynccontextmanager
 async def open_worker(app: App) -> AsyncIterator[Worker]:
-    """An engine with every flow, and the loop running beside what the caller does."""
+    """An engine with every flow, and the parts going round beside what the caller does."""
     async with open_engine(app.kernel.settings.home, flows(app)) as engine:
         worker = Worker(app, engine)
         async with anyio.create_task_group() as tasks:

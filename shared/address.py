@@ -27,6 +27,7 @@ LONGEST = 2_000  # characters in which an address is looked for
 # Letters of other scripts that nobody tells from Latin ones; a label of nothing else is a look-alike too.
 LIKE_LATIN = frozenset("аеорсухһіјѕԁԛԝӏոցհսօɑοανυκρχιϲ")
 FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+PLAIN_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9])?")
 SAFE_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-]+")
 
 
@@ -68,6 +69,7 @@ def is_public_suffix(domain: str) -> bool:
     return _suffixes().privatesuffix(domain) is None
 
 
+@functools.lru_cache(4_096)
 def registrable(domain: str) -> str:
     """The registrable part of an ASCII domain, or the domain itself where there is none."""
     return _suffixes().privatesuffix(domain) or domain
@@ -89,7 +91,9 @@ def read_address(text: str) -> Address:
 
 def bare(text: str) -> str:
     """What is left of an address without the ways of writing it down."""
-    cleaned = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS).strip()
+    if not text.isascii():
+        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS)
+    cleaned = text.strip()
     if bracketed := re.findall(r"<([^<>]*)>", cleaned):
         cleaned = bracketed[-1].strip()  # what stands before it is a display name, whatever it holds
     if cleaned[:7].casefold() == "mailto:":
@@ -109,17 +113,24 @@ def _unquoted(local: str) -> str:
 
 def ascii_domain(domain: str) -> str:
     """A domain in A-labels, lower case; raises `Invalid` where it can't be one."""
+    if domain.isascii() and "xn--" not in (plain := domain.lower()) and _plain_domain(plain):
+        return plain  # nearly all of them, and the long way leads there too
     try:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError):
-        plain = domain.lower()
-        if len(plain) <= LONGEST_DOMAIN and re.fullmatch(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9])?", plain):
-            return plain
+        if _plain_domain(domain.lower()):
+            return domain.lower()
         raise Invalid("not a domain", field="domain", code="not_a_domain") from None
+
+
+def _plain_domain(domain: str) -> bool:
+    return len(domain) <= LONGEST_DOMAIN and PLAIN_DOMAIN.fullmatch(domain) is not None
 
 
 def unicode_domain(domain: str) -> str:
     """An ASCII domain as people read it; as it is where it can't be read."""
+    if "xn--" not in domain:
+        return domain
     try:
         return idna.decode(domain)
     except (idna.IDNAError, UnicodeError):
@@ -128,6 +139,8 @@ def unicode_domain(domain: str) -> str:
 
 def looks_alike(text: str) -> bool:
     """Whether a label passes for another one: letters of several scripts, or only such as look Latin."""
+    if text.isascii():
+        return False
     labels = [label for label in re.split(r"[.@+\-_]", text) if label]
     return any(len(_scripts(label)) > 1 or LIKE_LATIN.issuperset(label) for label in labels)
 

@@ -21,9 +21,10 @@ from shared.effect import Effect, Json, canonical
 from shared.errors import Invalid
 from shared.schema import approval, approval_item
 from shared.settings import Approvals as ApprovalRules
+from shared.sql import among
 from shared.store import Store
 
-CHUNK = 400  # effects in one question
+ITEMS = "SELECT action, fingerprint, used_by FROM approval_item WHERE approval_id = ? AND fingerprint IN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,10 @@ def _item(effect: Effect) -> tuple[str, str, str]:
 def _items(connection: sa.Connection, effects: Sequence[Effect]) -> dict[tuple[str, str, str], str]:
     """Who used each approved item that these effects ask for; "" for nobody yet."""
     found: dict[tuple[str, str, str], str] = {}
-    columns = (approval_item.c.approval_id, approval_item.c.action, approval_item.c.fingerprint)
-    for start in range(0, len(effects), CHUNK):
-        part = effects[start : start + CHUNK]
-        query = sa.select(*columns, approval_item.c.used_by).where(
-            approval_item.c.approval_id.in_({effect.approval for effect in part}),
-            approval_item.c.fingerprint.in_([effect.fingerprint for effect in part]),
-        )
-        found.update({(row[0], row[1], row[2]): row[3] for row in connection.execute(query)})
+    for identifier in {effect.approval for effect in effects}:
+        asked = [effect.fingerprint for effect in effects if effect.approval == identifier]
+        for row in among(connection, ITEMS, asked, identifier):
+            found[identifier, row["action"], row["fingerprint"]] = row["used_by"]
     return found
 
 

@@ -28,6 +28,7 @@ from shared.errors import Fatal
 from shared.keys import Keys
 from shared.merkle import Edge, leaf_hash, note, read_note
 from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
+from shared.sql import insertion, one, run, run_many
 from shared.store import Store, Unavailable
 from shared.telemetry import correlation, logger
 from shared.verification import Verdict, verify
@@ -35,6 +36,13 @@ from shared.verification import Verdict, verify
 __all__ = ["Audit", "Entry", "Head", "Verdict", "append"]
 
 log = logger("audit")
+SALT_BYTES = 16
+LEAF = insertion("audit_leaf", ("seq", "hash", "data"))
+DETAIL = insertion("audit_detail", ("seq", "salt", "subject", "payload"))
+HEAD = (
+    "INSERT INTO audit_head (id, size, frontier) VALUES (1, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET size = excluded.size, frontier = excluded.frontier"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +69,32 @@ def append(connection: sa.Connection, entries: Sequence[Entry], now: datetime) -
     """Append inside the caller's transaction; returns the new size. What fails here undoes the caller's change too."""
     if not entries:
         return 0
-    row = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
-    edge = Edge(row.size, row.frontier) if row else Edge()
-    leaves, details = [], []
+    edge = _edge(connection)
+    leaves: list[tuple[object, ...]] = []
+    details: list[tuple[object, ...]] = []
+    fixed = {"at": iso(now), "cid": correlation()}
     for entry in entries:
-        salt = secrets.token_bytes(16)
-        data = _leaf_data(edge.size, entry, salt, iso(now), correlation())
-        leaves.append({"seq": edge.size, "hash": leaf_hash(data), "data": data.decode()})
+        salt = secrets.token_bytes(SALT_BYTES)
         payload = canonical(entry.payload).decode()
-        details.append({"seq": edge.size, "salt": salt, "subject": entry.subject, "payload": payload})
-        edge.append(leaves[-1]["hash"])  # type: ignore[arg-type]  # the dictionary also holds text
-    connection.execute(sa.insert(audit_leaf), leaves)
-    connection.execute(sa.insert(audit_detail), details)
-    head = {"size": edge.size, "frontier": edge.packed}
-    if row:
-        connection.execute(sa.update(audit_head).values(head))
-    else:
-        connection.execute(sa.insert(audit_head).values(id=1, **head))
+        data = canonical({**fixed, "seq": edge.size, **_committed(entry, salt, payload)})
+        leaf = leaf_hash(data)
+        leaves.append((edge.size, leaf, data.decode()))
+        details.append((edge.size, salt, entry.subject, payload))
+        edge.append(leaf)
+    run_many(connection, LEAF, leaves)
+    run_many(connection, DETAIL, details)
+    run(connection, HEAD, edge.size, edge.packed)
     return edge.size
 
 
-def _leaf_data(seq: int, entry: Entry, salt: bytes, at: str, cid: str) -> bytes:
-    return canonical(
-        {
-            "seq": seq,
-            "at": at,
-            "kind": entry.kind,
-            "actor": commit(salt, entry.actor) if "@" in entry.actor else entry.actor,
-            "cid": cid,
-            "subject": commit(salt, entry.subject),
-            "payload": commit(salt, canonical(entry.payload).decode()),
-        }
-    )
+def _committed(entry: Entry, salt: bytes, payload: str) -> dict[str, str]:
+    """What a leaf says of an entry: what kind, by whom, and commitments to the rest."""
+    return {
+        "kind": entry.kind,
+        "actor": commit(salt, entry.actor) if "@" in entry.actor else entry.actor,
+        "subject": commit(salt, entry.subject),
+        "payload": commit(salt, payload),
+    }
 
 
 class Audit:
@@ -235,8 +237,8 @@ def _last_note(connection: sa.Connection) -> str | None:
 
 
 def _edge(connection: sa.Connection) -> Edge:
-    row = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
-    return Edge(row.size, row.frontier) if row else Edge()
+    row = one(connection, "SELECT size, frontier FROM audit_head")
+    return Edge(*row) if row else Edge()
 
 
 def _size(connection: sa.Connection) -> int:

@@ -23,13 +23,14 @@ from shared.effect import REASONS, Effect, Json, Outcome
 from shared.ledger import Proposal, Row
 from shared.limits import LONGEST_WAIT, Limits
 from shared.presence import Presence
-from shared.schema import lease
 from shared.settings import SafetyFile
+from shared.sql import insertion, run, value
 from shared.suppression import Suppression
 from shared.switches import Safety, Switches, standing
 from shared.telemetry import correlation
 
 ORDER = {reason: rank for rank, reason in enumerate(REASONS)}
+LEASE = insertion("lease", ("id", "process", "what", "until"))
 SOON = 0.005  # seconds: a reserved moment this near is now
 Verdict = Literal["go", "done", "look", "wait"]
 
@@ -227,7 +228,7 @@ class Claims:
         if not effects:
             return
         at = self._room(this, all(self._stops(effect) for effect in effects))
-        if at is not None and at > this.now.timestamp() + LONGEST_WAIT:
+        if at is not None and at > self._clock.now().timestamp() + LONGEST_WAIT:
             self._refuse(this, effects, {effect.key: "limit" for effect in effects})
             return
         if at is not None:
@@ -253,10 +254,10 @@ class Claims:
 
     def _room(self, this: _Round, stopping: bool) -> float | None:
         """None if the call may go now; else until when to wait, 0 for another call to end."""
-        now, vendor = this.now.timestamp(), this.batch.first.vendor
+        now, vendor = self._clock.now().timestamp(), this.batch.first.vendor  # the checks took their time
         if not stopping:
-            out = sa.select(sa.func.count()).select_from(lease).where(lease.c.until > now)
-            if (this.connection.execute(out).scalar() or 0) >= self._rules.concurrent_calls:
+            out = value(this.connection, "SELECT count(*) FROM lease WHERE until > ?", now)
+            if out >= self._rules.concurrent_calls:
                 return 0.0
         late = self._rules.limiter_margin_seconds / 2  # the rest is for the network
         held = this.batch.moment
@@ -269,10 +270,10 @@ class Claims:
     def _take_lease(self, this: _Round, effect: Effect) -> None:
         self._calls += 1
         this.batch.lease = f"{self._presence.id}/{self._calls}"
-        until = this.now + timedelta(seconds=self._rules.call_deadline_seconds)
+        until = self._clock.now() + timedelta(seconds=self._rules.call_deadline_seconds)
         this.batch.until = until.timestamp()
-        values = {"process": self._presence.id, "what": effect.vendor_action, "until": this.batch.until}
-        this.connection.execute(sa.insert(lease).values(id=this.batch.lease, **values))
+        values = (this.batch.lease, self._presence.id, effect.vendor_action, this.batch.until)
+        run(this.connection, LEASE, *values)
 
 
 def refused(key: str, reason: str) -> Outcome:

@@ -25,12 +25,14 @@ Json = TypeAliasType(
 Status = Literal["applied", "replayed", "simulated", "refused", "in_doubt", "failed"]
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: object) -> bytes:
     """Sorted, compact UTF-8 JSON: the same bytes for the same content, in every process."""
-    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return json.dumps(
-        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    if not isinstance(value, str | dict) and is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    return _ENCODER.encode(value).encode()
 
 
 def digest(*parts: object) -> str:
@@ -92,8 +94,8 @@ class Effect:
 
     def check(self) -> None:
         """Raises `Invalid` unless every part of it can be written down, so that nothing fails half-way."""
-        rest = (self.action, self.recipients, self.campaign, self.approval, self.intent, self.idempotency_key)
-        _checked(digest, self.key, self.fingerprint, *rest)
+        rest = (self.key, self.fingerprint, self.recipients, self.campaign, self.approval, self.intent)
+        _checked(digest, rest)
 
     @property
     def vendor_action(self) -> str:

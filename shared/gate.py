@@ -279,14 +279,19 @@ class Gate:
             if receipt is None and (ahead := self._unsettled_for(row)) > 0:
                 await self._clock.sleep(ahead)  # the old request may still be on its way
                 receipt = await lookup(row.effect)
-        except Exception as error:
-            # Whatever went wrong, a bug included: nothing was learnt, so it stays in doubt.
-            kind = error.code if isinstance(error, SwarmError) else type(error).__name__
-            log.exception("gate.cant_tell", key=row.key[:12], vendor=row.effect.vendor, code=kind)
-            await self._store.write(lambda c: self._settlement.doubt(c, [row]))
-            return row.outcome("in_doubt")
+        except SwarmError as error:
+            log.warning("gate.cant_tell", key=row.key[:12], vendor=row.effect.vendor, code=error.code)
+            return await self._still_in_doubt(row)
+        except Exception:
+            # A bug of the look-up: nothing was learnt, and the others of its batch must not fall with it.
+            log.exception("gate.look_failed", key=row.key[:12], vendor=row.effect.vendor)
+            return await self._still_in_doubt(row)
         found = outcome(row.key, receipt or NotSent("the vendor does not have it", code="not_there"))
         return await self._store.write(lambda c: self._found(c, row, found))
+
+    async def _still_in_doubt(self, row: ledger.Row) -> Outcome:
+        await self._store.write(lambda c: self._settlement.doubt(c, [row]))
+        return row.outcome("in_doubt")
 
     async def _look_at(self, row: ledger.Row, lookup: Lookup, failed: list[Unavailable]) -> None:
         """One of many looks: what fails in one must not cancel the others."""

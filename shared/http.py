@@ -8,7 +8,7 @@
 
 import json as jsonlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ log = logger("http")
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*")
 DOTS = re.compile(r"(?:^|/)(?:\.|%2[eE]){1,2}(?:/|$)|//|%2[fF]|%5[cC]|%00")
+SAFE_METHODS = {"GET", "HEAD"}
 WORD = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)*")
 Params = Mapping[str, str | int | float | bool | list[str]]
 
@@ -97,6 +98,7 @@ class ApiClient:
         clock: Clock,
         rules: tuple[ErrorRow, ...] = (),
         headers: Callable[[], Mapping[str, str]] | None = None,
+        reading: Collection[tuple[str, str]] = (),
     ) -> None:
         self.vendor = vendor
         self._http = http
@@ -104,12 +106,17 @@ class ApiClient:
         self._clock = clock
         self._rules = rules
         self._headers = headers or dict
+        self._reading = frozenset(reading)
 
     async def read(
         self, method: str, path: str, *, params: Params | None = None, json: Any = None, bucket: str = ""
     ) -> Answer:
-        """A request that changes nothing. Raises `Invalid`, `Fatal` or, after its retries, `Retryable`."""
+        """A request that changes nothing. Raises `Invalid`, `Fatal` or, after its retries, `Retryable`.
 
+        Other methods than GET must be declared: calling a write a read is no way past the gate.
+        """
+        if method not in SAFE_METHODS and (method, path) not in self._reading:
+            raise RuntimeError(f"{method} {_shape(path)} is not declared as one that only reads")
         request = self._request(method, path, params, json)
 
         async def once() -> Answer:

@@ -1,6 +1,6 @@
 """Everything a server stands on, opened and closed together."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +48,14 @@ class Kernel:
         rules: tuple[ErrorRow, ...] = (),
         *,
         headers: Callable[[], Mapping[str, str]] | None = None,
+        reading: Collection[tuple[str, str]] = (),
     ) -> ApiClient:
-        """HTTP to that vendor account; `rules` come before the general table."""
-        return ApiClient(self.settings.vendor(vendor), self.http, self.limits, self.clock, rules, headers)
+        """HTTP to that vendor account; `rules` come before the general table.
+
+        `reading`: method and path of the requests that only read, though they aren't GETs.
+        """
+        settings = self.settings.vendor(vendor)
+        return ApiClient(settings, self.http, self.limits, self.clock, rules, headers, reading)
 
 
 @asynccontextmanager

@@ -11,18 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from shared.clock import iso
 from shared.effect import Effect, Json, Outcome, canonical
 from shared.schema import effect as table
+from shared.sql import among, change, insertion, one, run_many
 from shared.store import Store
 from shared.telemetry import correlation
 
 OPEN = ("claimed", "in_doubt")
-CHUNK = 500  # keys in one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +60,17 @@ class Row:
 
 def find(connection: sa.Connection, key: str) -> Row | None:
     """The row of that key."""
-    row = connection.execute(sa.select(table).where(table.c.key == key)).one_or_none()
+    row = one(connection, "SELECT * FROM effect WHERE key=?", key)
     return _row(row) if row else None
 
 
 def find_many(connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
     """Rows by key, for those that exist."""
-    rows: dict[str, Row] = {}
-    for start in range(0, len(keys), CHUNK):
-        query = sa.select(table).where(table.c.key.in_(keys[start : start + CHUNK]))
-        rows.update({row.key: _row(row) for row in connection.execute(query)})
-    return rows
+    return {row["key"]: _row(row) for row in among(connection, "SELECT * FROM effect WHERE key IN", keys)}
 
 
-def _row(row: sa.Row[tuple[object, ...]]) -> Row:
-    """A row of the table, its effect put together again."""
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's columns
+def _row(values: Any) -> Row:
+    """A row of the table, by column names; its effect put together again."""
     effect = Effect(
         vendor=values["vendor"],
         action=values["action"],
@@ -114,46 +109,49 @@ class Proposal:
 
 def put(connection: sa.Connection, proposals: Sequence[Proposal], now: datetime) -> None:
     """Write the rows of proposals: refused, simulated or claimed."""
-    fresh = [_first(one, now) for one in proposals if one.known is None]
-    again = [_values(one, now) | {"of": one.effect.key} for one in proposals if one.known is not None]
-    if fresh:
-        connection.execute(sa.insert(table), fresh)
-    if again:
-        columns: dict[str, object] = {name: sa.bindparam(name) for name in again[0] if name != "of"}
-        changed = sa.update(table).where(table.c.key == sa.bindparam("of")).values(columns)
-        connection.execute(changed, again)
+    at = iso(now)
+    run_many(
+        connection, INSERT, [(*_fixed(one, at), *_values(one, at)) for one in proposals if not one.known]
+    )
+    again = [(*_values(one, at), one.effect.key) for one in proposals if one.known]
+    run_many(connection, PROPOSE_AGAIN, again)
 
 
-def _first(one: Proposal, now: datetime) -> dict[str, object]:
+FIXED = ("key", "vendor", "action", "target", "intent", "first_at")
+PROPOSED = (
+    *(
+        "status",
+        "reason",
+        "message",
+        "reference",
+        "detail",
+        "fingerprint",
+        "content",
+        "recipients",
+        "campaign",
+    ),
+    *("approval", "repeatable", "stops", "cost", "process", "correlation_id", "settled_at", "claimed_at"),
+    "attempts",
+)
+INSERT = insertion("effect", (*FIXED, *PROPOSED))
+PROPOSE_AGAIN = change("effect", PROPOSED, "key=?")
+
+
+def _fixed(one: Proposal, at: str) -> tuple[object, ...]:
     effect = one.effect
-    fixed = {"key": effect.key, "vendor": effect.vendor, "action": effect.action, "target": effect.target}
     intent = effect.idempotency_key or effect.intent
-    return {**fixed, "intent": intent, "first_at": iso(now), **_values(one, now)}
+    return (effect.key, effect.vendor, effect.action, effect.target, intent, at)
 
 
-def _values(one: Proposal, now: datetime) -> dict[str, object]:
-    """What each proposal of a key writes anew."""
+def _values(one: Proposal, at: str) -> tuple[object, ...]:
+    """What each proposal of a key writes anew, in the order of `PROPOSED`."""
     effect, claimed = one.effect, one.status == "claimed"
-    return {
-        "status": one.status,
-        "reason": one.reason,
-        "message": one.message,
-        "reference": "",
-        "detail": "{}",
-        "fingerprint": effect.fingerprint,
-        "content": canonical(effect.content).decode(),
-        "recipients": canonical(list(effect.recipients)).decode(),
-        "campaign": effect.campaign,
-        "approval": effect.approval,
-        "repeatable": int(effect.repeatable),
-        "stops": int(effect.stops),
-        "cost": effect.cost,
-        "process": one.process,
-        "correlation_id": correlation(),
-        "settled_at": "" if claimed else iso(now),
-        "claimed_at": iso(now) if claimed else "",
-        "attempts": one.attempts,
-    }
+    content, recipients = canonical(effect.content).decode(), canonical(list(effect.recipients)).decode()
+    return (
+        *(one.status, one.reason, one.message, "", "{}", effect.fingerprint, content, recipients),
+        *(effect.campaign, effect.approval, int(effect.repeatable), int(effect.stops), effect.cost),
+        *(one.process, correlation(), "" if claimed else at, at if claimed else "", one.attempts),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,30 +174,22 @@ def settle(connection: sa.Connection, endings: Sequence[Ending], now: datetime) 
     again says nothing about the new claim.
     """
     wanted = {ending.key: ending for ending in endings}
-    open_ones: dict[str, str] = {}
-    for start in range(0, len(endings), CHUNK):
-        keys = [ending.key for ending in endings[start : start + CHUNK]]
-        query = sa.select(table.c.key, table.c.attempts, table.c.claimed_at)
-        for row in connection.execute(query.where(table.c.key.in_(keys), table.c.status.in_(OPEN))):
-            if row.attempts == wanted[row.key].attempt:
-                open_ones[row.key] = row.claimed_at
-    rows = [_ended(wanted[key], now) for key in open_ones]
-    if rows:
-        columns: dict[str, object] = {name: sa.bindparam(name) for name in rows[0] if name != "of"}
-        connection.execute(sa.update(table).where(table.c.key == sa.bindparam("of")).values(columns), rows)
+    open_ones = {
+        row["key"]: str(row["claimed_at"])
+        for row in among(connection, HOW_IT_STANDS, list(wanted))
+        if row["status"] in OPEN and row["attempts"] == wanted[row["key"]].attempt
+    }
+    run_many(connection, SETTLE, [_ended(wanted[key], iso(now)) for key in open_ones])
     return open_ones
 
 
-def _ended(ending: Ending, now: datetime) -> dict[str, object]:
-    return {
-        "of": ending.key,
-        "status": ending.status,
-        "reason": ending.reason,
-        "message": ending.message,
-        "reference": ending.reference,
-        "detail": canonical(dict(ending.detail)).decode(),
-        "settled_at": iso(now),
-    }
+HOW_IT_STANDS = "SELECT key, status, attempts, claimed_at FROM effect WHERE key IN"
+SETTLE = change("effect", ("status", "reason", "message", "reference", "detail", "settled_at"), "key=?")
+
+
+def _ended(one: Ending, at: str) -> tuple[object, ...]:
+    detail = canonical(dict(one.detail)).decode()
+    return (one.status, one.reason, one.message, one.reference, detail, at, one.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +214,7 @@ class Ledger:
         ):
             if value:
                 query = query.where(column == value)
-        return await self.store.read(lambda c: [_row(row) for row in c.execute(query)])
+        return await self.store.read(lambda c: [_row(row) for row in c.execute(query).mappings()])
 
     async def counts(self) -> dict[str, int]:
         """How many effects by status."""

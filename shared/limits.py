@@ -17,10 +17,19 @@ import sqlalchemy as sa
 from shared.clock import Clock
 from shared.effect import Effect
 from shared.errors import NotSent
-from shared.schema import rate, rate_slot, spend
+from shared.schema import rate, rate_slot
 from shared.settings import Caps, Limit, Settings
+from shared.sql import among, one, run, value
 from shared.store import Store
 
+NTH_LAST = "SELECT at FROM rate_slot WHERE bucket=? AND slot=?"
+BLOCKED = "SELECT blocked_until FROM rate WHERE bucket IN"
+NEXT = "UPDATE rate SET seq=?, last=? WHERE bucket=?"
+FALLEN = "DELETE FROM rate_slot WHERE bucket=? AND slot<=?"
+SPEND = (
+    "INSERT INTO spend (name, day, amount) VALUES (?, ?, max(0, ?)) "
+    "ON CONFLICT (name, day) DO UPDATE SET amount = max(0, amount + ?)"
+)
 LONGEST_WAIT = 600.0  # seconds
 LONGEST_BLOCK = 3_600.0  # seconds, whatever a vendor's Retry-After says
 
@@ -84,26 +93,25 @@ class Limits:
 
     @staticmethod
     def _bucket(connection: sa.Connection, key: str, limit: Limit, now: float) -> _Bucket:
-        row = connection.execute(sa.select(rate).where(rate.c.bucket == key)).one_or_none()
+        row = one(connection, "SELECT seq, last, blocked_until FROM rate WHERE bucket=?", key)
         if row is None:
             return _Bucket(key, limit)
-        if row.last > now + LONGEST_WAIT:
+        seq, last, blocked_until = row
+        if last > now + LONGEST_WAIT:
             _forget(connection, key, now)
-            return _Bucket(key, limit, True, row.seq, now)
-        return _Bucket(key, limit, True, row.seq, row.last, min(row.blocked_until, now + LONGEST_BLOCK))
+            return _Bucket(key, limit, True, seq, now)
+        return _Bucket(key, limit, True, seq, last, min(blocked_until, now + LONGEST_BLOCK))
 
     def _free(self, connection: sa.Connection, bucket: _Bucket) -> float:
         """When this bucket lets the next call through."""
-        nth = (rate_slot.c.bucket == bucket.key, rate_slot.c.slot == bucket.seq - bucket.limit.calls)
-        oldest = connection.execute(sa.select(rate_slot.c.at).where(*nth)).scalar()
+        oldest = value(connection, NTH_LAST, bucket.key, bucket.seq - bucket.limit.calls)
         free = oldest + bucket.limit.seconds + self._margin if oldest is not None else 0.0
         return max(free, bucket.last, bucket.blocked_until)
 
     def blocked(self, connection: sa.Connection, vendor: str, extra: str = "") -> bool:
         """In the caller's transaction: whether a 429 holds this vendor back right now."""
         keys = [key for key, _ in self._covering(vendor, extra)]
-        query = sa.select(rate.c.bucket).where(rate.c.bucket.in_(keys), rate.c.blocked_until > self._now())
-        return connection.execute(query.limit(1)).first() is not None
+        return any(row["blocked_until"] > self._now() for row in among(connection, BLOCKED, keys))
 
     async def pace(self, vendor: str, extra: str = "", *, longest: float = LONGEST_WAIT) -> None:
         """Wait for this call's turn. Raises `NotSent` if that is more than `longest` seconds away."""
@@ -194,12 +202,11 @@ def _take(connection: sa.Connection, bucket: _Bucket, at: float) -> None:
     """Write the reserved moment down, and forget the one that fell out of the last N."""
     key, seq = bucket.key, bucket.seq
     if bucket.known:
-        connection.execute(sa.update(rate).where(rate.c.bucket == key).values(seq=seq + 1, last=at))
-        fallen = rate_slot.c.slot <= seq - bucket.limit.calls
-        connection.execute(sa.delete(rate_slot).where(rate_slot.c.bucket == key, fallen))
+        run(connection, NEXT, seq + 1, at, key)
+        run(connection, FALLEN, key, seq - bucket.limit.calls)
     else:
         connection.execute(sa.insert(rate).values(bucket=key, seq=1, last=at, blocked_until=0.0))
-    connection.execute(sa.insert(rate_slot).values(bucket=key, slot=seq, at=at))
+    run(connection, "INSERT INTO rate_slot (bucket, slot, at) VALUES (?, ?, ?)", key, seq, at)
 
 
 def _forget(connection: sa.Connection, key: str, now: float) -> None:
@@ -225,12 +232,8 @@ def _costs(effect: Effect) -> dict[str, int]:
 
 
 def _spent(connection: sa.Connection, name: str, day: str) -> int:
-    query = sa.select(spend.c.amount).where(spend.c.name == name, spend.c.day == day)
-    return connection.execute(query).scalar() or 0
+    return value(connection, "SELECT amount FROM spend WHERE name=? AND day=?", name, day) or 0
 
 
 def _add(connection: sa.Connection, name: str, day: str, amount: int) -> None:
-    where = (spend.c.name == name, spend.c.day == day)
-    left = sa.func.max(0, spend.c.amount + amount) if amount < 0 else spend.c.amount + amount
-    if connection.execute(sa.update(spend).where(*where).values(amount=left)).rowcount == 0:
-        connection.execute(sa.insert(spend).values(name=name, day=day, amount=max(0, amount)))
+    run(connection, SPEND, name, day, amount, amount)

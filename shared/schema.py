@@ -110,6 +110,7 @@ effect = sa.Table(
 )
 sa.Index("effect_open", effect.c.status, effect.c.vendor)
 sa.Index("effect_campaign", effect.c.campaign)
+sa.Index("effect_target", effect.c.target)
 lease = sa.Table(
     "lease",
     metadata,
@@ -186,6 +187,13 @@ inbound = sa.Table(
     sa.UniqueConstraint("vendor", "event_id", name="inbound_once"),
 )
 sa.Index("inbound_new", inbound.c.state, inbound.c.id)
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # of name and scope
+    *map(_text, ("name", "scope", "severity", "text", "raised_at", "last_sent_at", "cleared_at")),
+    *(_text(name, "{}") for name in ("numbers", "deliveries")),
+)
 
 # ── people who log in ────────────────────────────────────────────────────────────────────────────────────
 account = sa.Table(
@@ -205,18 +213,14 @@ login_link = sa.Table(
     "login_link",
     metadata,
     sa.Column("token", T, primary_key=True),  # SHA-256 of the token
-    _text("role"),
-    _text("expires_at"),
-    _text("used_at"),
+    *map(_text, ("role", "expires_at", "used_at")),
 )
 session = sa.Table(
     "session",
     metadata,
     sa.Column("token", T, primary_key=True),  # SHA-256 of the cookie
     sa.Column("account_id", T, sa.ForeignKey("account.id"), nullable=False),
-    _text("csrf"),
-    _text("created_at"),
-    _text("seen_at"),
+    *map(_text, ("csrf", "created_at", "seen_at")),
 )
 
 # ── the pipeline ─────────────────────────────────────────────────────────────────────────────────────────
@@ -270,9 +274,8 @@ run_lead = sa.Table(
     sa.Column("run_id", T, sa.ForeignKey("run.id"), primary_key=True),
     sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
     sa.Column("batch", N, nullable=False),
-    _text(
-        "state"
-    ),  # sourced, enriched, scored, drafted, held, disqualified, suppressed, in_review, live, failed
+    # sourced, enriched, scored, held, disqualified, suppressed, in_review, rejected, live, simulated, failed, …
+    _text("state"),
     _text("tier"),
     sa.Column("score", N, nullable=False, server_default="0"),
     _text("reason"),
@@ -282,6 +285,7 @@ run_lead = sa.Table(
 )
 sa.Index("run_lead_batch", run_lead.c.run_id, run_lead.c.batch)
 sa.Index("run_lead_lead", run_lead.c.lead_id)
+sa.Index("run_lead_state", run_lead.c.run_id, run_lead.c.state)
 campaign = sa.Table(
     "campaign",
     metadata,
@@ -290,7 +294,8 @@ campaign = sa.Table(
     _text("name"),
     _text("type"),
     _text("tier"),
-    _text("state"),  # drafted, pending_review, approved, rejected, live, paused, completed, failed
+    # drafted, pending_review, approved, rejected, launching, stalled, live, simulated, paused, completed, failed
+    _text("state"),
     _text("draft", "{}"),
     _text("hypothesis"),
     _text("fingerprint"),
@@ -305,6 +310,7 @@ campaign = sa.Table(
 )
 sa.Index("campaign_run", campaign.c.run_id)
 sa.Index("campaign_state", campaign.c.state)
+sa.Index("campaign_vendor_ref", campaign.c.vendor_ref)
 campaign_lead = sa.Table(
     "campaign_lead",
     metadata,
@@ -317,9 +323,12 @@ campaign_lead = sa.Table(
     _text("state"),  # drafted, held, live, refused, failed, in_doubt, simulated, stopped
     _text("reason"),
     _text("contact_ref"),
-    _text("told"),  # what the CRM was told last: contacted, replied
+    _text("told"),  # what the CRM is to be told, or was told last; see marks.py
 )
 sa.Index("campaign_lead_email", campaign_lead.c.email)
+sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)
+sa.Index("campaign_lead_contact", campaign_lead.c.contact_ref)
+sa.Index("campaign_lead_told", campaign_lead.c.told)
 event = sa.Table(
     "event",
     metadata,
@@ -352,6 +361,7 @@ reply = sa.Table(
     _text("state", "new"),
     _text("at"),
 )
+sa.Index("reply_lead", reply.c.lead_id)
 handoff = sa.Table(
     "handoff",
     metadata,
@@ -368,16 +378,22 @@ handoff = sa.Table(
     _text("acknowledged_by"),
     _text("closed_by"),
 )
+sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
+sa.Index("handoff_lead", handoff.c.lead_id)
 stop = sa.Table(
     "stop",
     metadata,
-    sa.Column("id", T, primary_key=True),  # one person or campaign to be stopped everywhere
-    _text("kind"),  # person, campaign
+    sa.Column("id", T, primary_key=True),  # one person or domain to be stopped everywhere
+    _text("kind"),  # person, sequence, domain
     _text("target"),
     _text("reason"),
-    _text("state", "open"),  # open, confirmed
+    _text("state", "open"),  # open, simulated, confirmed
     sa.Column("attempts", N, nullable=False, server_default="0"),
     _text("detail", "{}"),
     _text("at"),
+    _text("due_at"),  # when it is tried next
     _text("confirmed_at"),
 )
+sa.Index("stop_due", stop.c.state, stop.c.due_at)
+sa.Index("stop_confirmed", stop.c.confirmed_at)
+sa.Index("stop_target", stop.c.target)

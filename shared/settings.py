@@ -192,15 +192,24 @@ def read_yaml(path: Path, model: type[ModelT]) -> ModelT:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't be read ({type(error).__name__})") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node, data = _parse(text)
         if twice := _repeated(node):
             raise ConfigError(f"{path}:{twice.start_mark.line + 1}: {twice.value} stands here a second time")
-        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not valid YAML ({getattr(error, 'problem', error)})") from error
     return _checked(model, data if data is not None else {}, path, node)
+
+
+def _parse(text: str) -> tuple[yaml.Node | None, Any]:
+    """The document as nodes, which know their lines, and as values; in C where PyYAML has it, ten times as fast."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node = loader.get_single_node()
+        return node, loader.construct_document(node) if node else None
+    finally:
+        loader.dispose()
 
 
 def _checked(

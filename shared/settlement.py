@@ -13,7 +13,7 @@ from shared.effect import Effect, Json, Outcome, Receipt, canonical
 from shared.errors import InDoubt, Retryable, SwarmError
 from shared.ledger import Ending, Row
 from shared.limits import Limits
-from shared.schema import lease
+from shared.sql import run
 from shared.telemetry import correlation, logger
 
 log = logger("settlement")
@@ -46,7 +46,7 @@ class Settlement:
     def land(self, connection: sa.Connection, landing: Landing) -> dict[str, Outcome]:
         """Give the lease back and write how each ended. Only now is it known what the claim had claimed."""
         batch = landing.batch
-        connection.execute(sa.delete(lease).where(lease.c.id == batch.lease))
+        run(connection, "DELETE FROM lease WHERE id=?", batch.lease)
         outcomes = landing.outcomes()
         effects = {key: batch.effects[key] for key in outcomes}
         self.write(connection, effects, batch.claimed, outcomes)

@@ -132,9 +132,9 @@ class Store:
         connection: sa.Connection | None = None
         try:
             connection = self._reader()
-            connection.exec_driver_sql("BEGIN")
+            _raw(connection).execute("BEGIN")
             return query(connection)
-        except sa.exc.DBAPIError as error:
+        except (sa.exc.DBAPIError, sqlite.Error) as error:
             if not _everybodys(error):
                 raise
             _discard(connection)
@@ -184,13 +184,13 @@ class Store:
 
     def _commit_together(self, connection: sa.Connection, group: list[_Write]) -> None:
         with self._turn:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _raw(connection).execute("BEGIN IMMEDIATE")
             try:
                 if len(group) == 1:
                     done = _alone(connection, group[0])
                 else:
                     done = _side_by_side(connection, group)
-                connection.exec_driver_sql("COMMIT" if done else "ROLLBACK")
+                _raw(connection).execute("COMMIT" if done else "ROLLBACK")
             except BaseException:
                 _rollback(connection)
                 raise
@@ -224,12 +224,12 @@ def _alone(connection: sa.Connection, write: _Write) -> bool:
 def _side_by_side(connection: sa.Connection, group: list[_Write]) -> bool:
     """Run each change behind a savepoint. True if there is something to commit."""
     for write in group:
-        connection.exec_driver_sql("SAVEPOINT one")
+        _raw(connection).execute("SAVEPOINT one")
         write.run(connection)
         _check_transaction(connection)
         if write.problem is not None:
-            connection.exec_driver_sql("ROLLBACK TO one")
-        connection.exec_driver_sql("RELEASE one")
+            _raw(connection).execute("ROLLBACK TO one")
+        _raw(connection).execute("RELEASE one")
     return any(write.problem is None for write in group)
 
 
@@ -240,9 +240,8 @@ def _check_transaction(connection: sa.Connection) -> None:
 
 def _everybodys(error: Exception) -> bool:
     """Whether a database error is no fault of the statement: it concerns all who wait."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in EVERYBODYS
+    told = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return isinstance(told, sqlite.Error) and getattr(told, "sqlite_errorcode", 0) & 0xFF in EVERYBODYS
 
 
 def _fail(group: list[_Write], error: BaseException) -> None:
@@ -270,7 +269,7 @@ def _raw(connection: sa.Connection) -> Any:
 def _rollback(connection: sa.Connection) -> None:
     """Leave no transaction open, whatever state a failure left it in."""
     if _raw(connection).in_transaction:
-        connection.exec_driver_sql("ROLLBACK")
+        _raw(connection).execute("ROLLBACK")
 
 
 def _engine(path: Path, patience: float) -> sa.Engine:
@@ -278,6 +277,7 @@ def _engine(path: Path, patience: float) -> sa.Engine:
         f"sqlite:///{path}",
         module=sqlite,
         isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # an error is logged; what it was about is somebody's data
         poolclass=sa.NullPool,
         connect_args={"check_same_thread": False},  # used by one thread at a time, not always by the same one
     )

@@ -4,7 +4,6 @@ Held as keyed hashes: no address can be read from the list, it survives erasure,
 there is a lead. Checked in the transaction that claims an effect, never from a cache.
 """
 
-import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ from shared.audit import Entry, append
 from shared.clock import Clock, iso
 from shared.errors import Fatal, Invalid
 from shared.schema import suppression as table
+from shared.sql import among
 from shared.store import Store
 
 EXACT, BROAD, DOMAIN, PROOF = b"e", b"b", b"d", b"p"
 NOBODY = {"", "system", "agent"}  # names under which no person acts
-CHUNK = 500  # keys in one question
+HASH_BYTES = 16
+STANDING = "SELECT key FROM suppression WHERE lifted_at = '' AND key IN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Suppression:
 
     def key(self, kind: bytes, text: str) -> bytes:
         """17 bytes: what kind of key, and a keyed hash."""
-        return kind + hmac.new(self._pepper, kind + text.encode(), hashlib.sha256).digest()[:16]
+        return kind + hmac.digest(self._pepper, kind + text.encode(), "sha256")[:HASH_BYTES]
 
     def keys_of(self, address: Address) -> tuple[bytes, ...]:
         """Every key that would stop this address; domains from the whole one up to the registrable one."""
@@ -97,12 +98,7 @@ class Suppression:
 
     @staticmethod
     def _found(connection: sa.Connection, keys: list[bytes]) -> list[bytes]:
-        found: list[bytes] = []
-        for start in range(0, len(keys), CHUNK):
-            part = keys[start : start + CHUNK]
-            query = sa.select(table.c.key).where(table.c.key.in_(part), table.c.lifted_at == "")
-            found += connection.execute(query).scalars()
-        return found
+        return [row["key"] for row in among(connection, STANDING, keys)]
 
     def add_in(
         self, connection: sa.Connection, target: str, *, reason: str, source: str, actor: str = "system"
@@ -148,7 +144,11 @@ class Suppression:
 
     async def find(self, target: str) -> Suppressed | None:
         """Why this address or domain is stopped, or None."""
-        keys = self.keys_of(read_address(target)) if "@" in bare(target) else tuple(self._targets_or_none(target))
+        keys = (
+            self.keys_of(read_address(target))
+            if "@" in bare(target)
+            else tuple(self._targets_or_none(target))
+        )
 
         def query(connection: sa.Connection) -> Suppressed | None:
             found = sa.select(table).where(table.c.key.in_(keys), table.c.lifted_at == "").limit(1)

@@ -20,10 +20,13 @@ from shared.clock import Clock, iso, parse
 from shared.errors import Invalid
 from shared.schema import pause, switch
 from shared.settings import Settings
+from shared.sql import run
 from shared.store import Store, Unavailable
 from shared.telemetry import logger
 
 log = logger("switches")
+SWITCHES = "SELECT name, is_on, reason, at FROM switch"
+PAUSES = "SELECT scope, kind, reason, actor, at, until FROM pause ORDER BY scope"
 Kind = Literal["pause", "halt"]
 
 
@@ -37,6 +40,15 @@ class Pause:
     actor: str
     at: str
     until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A switch as the database has it; one that was never turned is off."""
+
+    is_on: int = 0
+    reason: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +78,30 @@ class Switches:
 
     def state(self, connection: sa.Connection) -> Safety:
         """In the caller's transaction: every switch as it stands."""
-        rows = {row.name: row for row in connection.execute(sa.select(switch))}
-        kill, safe = rows.get("kill"), rows.get("safe_mode")
+        rows = {row["name"]: tuple(row)[1:] for row in run(connection, SWITCHES)}
+        kill, safe = (Turned(*rows[name]) if name in rows else Turned() for name in ("kill", "safe_mode"))
         kills = self._sources("KILL_SWITCH or safety.yaml", self._settings.kill_switch, kill)
         if self._flagged():
             kills = (*kills, "flag file")
         safes = self._sources("SAFE_MODE or safety.yaml", self._settings.safe_mode, safe)
         now = iso(self._clock.now())
-        pauses = [Pause(*row) for row in connection.execute(sa.select(pause).order_by(pause.c.scope))]
+        pauses = [Pause(*tuple(row)) for row in run(connection, PAUSES)]
         return Safety(
             killed=bool(kills),
             kill_sources=kills,
-            kill_reason=kill.reason if kill else "",
-            killed_at=kill.at if kill and kill.is_on else "",
+            kill_reason=kill.reason,
+            killed_at=kill.at if kill.is_on else "",
             safe_mode=bool(safes),
             safe_sources=safes,
             read_only=self._settings.read_only,
             pauses=tuple(p for p in pauses if not p.until or p.until > now),
-            released_at=kill.at if kill and not kill.is_on else "",
+            released_at="" if kill.is_on else kill.at,
         )
 
     @staticmethod
-    def _sources(configured: str, on: bool, row: sa.Row[tuple[object, ...]] | None) -> tuple[str, ...]:
+    def _sources(configured: str, on: bool, turned: "Turned") -> tuple[str, ...]:
         said = [configured] if on else []
-        if row is not None and row.is_on:
+        if turned.is_on:
             said.append("database")
         return tuple(said)
 

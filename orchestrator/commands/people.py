@@ -7,10 +7,9 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
+from orchestrator import stops
 from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pairs, run, show, table
-from orchestrator.stops import open_in
 from orchestrator.timeline import history
-from shared.clock import iso
 from shared.errors import Invalid
 from shared.schema import suppression as suppression_table
 
@@ -29,17 +28,10 @@ def suppress(
 
     async def work() -> dict[str, object]:
         async with kernel() as opened:
-            now = iso(opened.clock.now())
-
-            def change(connection: sa.Connection) -> bool:
-                added = opened.suppression.add_in(
-                    connection, target, reason=reason, source="operator", actor=operator().name
-                )
-                if "@" in target:
-                    open_in(connection, target.strip().lower(), reason, now)
-                return added
-
-            return {"target": target, "added": await opened.store.write(change)}
+            added = await stops.suppress(
+                opened, target, reason=reason, source="operator", actor=operator().name
+            )
+            return {"target": target, "added": added}
 
     result = run(work)
     show(

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestrator import stops
 from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, given, shown
@@ -47,11 +48,12 @@ async def check(request: Request, visit: Visit, form: Form) -> Response:
 
 @changing("suppress")
 async def add(request: Request, visit: Visit, form: Form) -> Response:
-    """Put an address or a domain on it."""
+    """Put an address or a domain on it, and stop what runs for them."""
     target = form.text("target").strip()[:LONGEST]
     try:
-        new = await desk(request).app.kernel.suppression.add(
-            target, reason=given(form, "reason"), source="gatekeeper", actor=visit.account.email
+        kernel, reason = desk(request).app.kernel, given(form, "reason")
+        new = await stops.suppress(
+            kernel, target, reason=reason, source="gatekeeper", actor=visit.account.email
         )
     except Invalid as error:
         return await _page(request, visit, asked=target, problem=error.message)

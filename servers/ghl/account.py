@@ -9,7 +9,7 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
-from servers.ghl.api import ERRORS, GhlApi, Raw
+from servers.ghl.api import ERRORS, READING_POSTS, GhlApi, Raw
 from servers.ghl.contacts import CUSTOM, CustomField, CustomName, Fields
 from shared.clock import Clock
 from shared.errors import ConfigError, Fatal, Invalid
@@ -121,7 +121,7 @@ async def open_ghl(kernel: Kernel) -> AsyncIterator[Ghl]:
     if not location_id:
         raise ConfigError("GHL_LOCATION_ID is needed together with GHL_API_KEY")
     options = kernel.settings.vendor_options("ghl", Options)
-    api = GhlApi(kernel.client("ghl", ERRORS), location_id)
+    api = GhlApi(kernel.client("ghl", ERRORS, reading=READING_POSTS), location_id)
     at_once = kernel.settings.safety.concurrent_calls
     yield Ghl(api, kernel.gate, kernel.clock, options, Location(api, options), settings, at_once)
 

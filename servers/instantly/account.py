@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from servers.instantly.api import LEADS_PER_REQUEST, RULES, InstantlyApi
+from servers.instantly.api import LEADS_PER_REQUEST, READING_POSTS, RULES, InstantlyApi
 from shared.clock import Clock
 from shared.errors import Invalid
 from shared.gate import Gate
@@ -44,7 +44,7 @@ async def open_instantly(kernel: Kernel) -> AsyncIterator[Instantly]:
     """Open the account as configured; the kernel closes its connections."""
     settings = kernel.settings.vendor(ACCOUNT)
     yield Instantly(
-        api=InstantlyApi(kernel.client(ACCOUNT, RULES)),
+        api=InstantlyApi(kernel.client(ACCOUNT, RULES, reading=READING_POSTS)),
         gate=kernel.gate,
         clock=kernel.clock,
         options=kernel.settings.vendor_options(ACCOUNT, Options),

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +19,7 @@ import anyio.to_thread
 import httpx
 import sqlalchemy as sa
 import yaml
+from structlog.testing import capture_logs
 
 from orchestrator import review, runs
 from orchestrator.app import App, open_app
@@ -34,7 +36,7 @@ from shared.approval import Person
 from shared.clock import SystemClock
 from shared.effect import Json
 from shared.remote import environment
-from shared.schema import event
+from shared.schema import event, stop
 from shared.settings import Settings, load_settings
 from shared.witness import Witness, open_witness
 
@@ -138,11 +140,12 @@ def write_export(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
 # ── an installation ──────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """The open product with worker and Gatekeeper, and the emulators as its witness."""
+    """The open product with worker and Gatekeeper, the emulators as its witness, and what was logged."""
 
     app: App
     witness: Witness
     gatekeeper: str
+    logged: list[MutableMapping[str, Any]]
 
     @property
     def home(self) -> Path:
@@ -199,6 +202,23 @@ class Journey:
 
         await until(look)
 
+    async def stopped(self, email: str) -> None:
+        """Wait until everything that stops this person is carried out, or would be."""
+
+        async def look() -> bool:
+            mine = [row for row in await self.rows(stop) if (row["kind"], row["target"]) == ("person", email)]
+            return bool(mine) and all(row["state"] != "open" for row in mine)
+
+        await until(look)
+
+    async def done(self, account: str, action: str) -> None:
+        """Wait until an emulator has taken a write of this kind."""
+
+        async def look() -> bool:
+            return any(entry["action"] == action for entry in await self.witness.log(account))
+
+        await until(look)
+
     async def logs(self) -> dict[str, list[Row]]:
         """What each emulator holds: every write that it took."""
         return {account: await self.witness.log(account) for account in ACCOUNTS}
@@ -228,6 +248,7 @@ async def installed(folder: Path, binding: Binding = "in_process", *, safe: bool
     config = folder / "config"
     shutil.copytree(CONFIG, config)
     async with AsyncExitStack() as stack:
+        logged = stack.enter_context(capture_logs())
         address = await stack.enter_async_context(serve_all(load_settings(config, {})))
         settings = _settings(folder, address, safe=safe)
         if binding != "in_process":
@@ -241,7 +262,7 @@ async def installed(folder: Path, binding: Binding = "in_process", *, safe: bool
         await app.suite.sequencer.ensure_webhooks(base_url=gatekeeper)
         for vendor in ("ghl", "clay"):
             await witness.send_events_to(vendor, f"{gatekeeper}/webhooks/{vendor}")
-        yield Journey(app, witness, gatekeeper)
+        yield Journey(app, witness, gatekeeper, logged)
 
 
 def _settings(folder: Path, address: str, *, safe: bool) -> Settings:
@@ -269,9 +290,9 @@ async def hosted(settings: Settings) -> AsyncIterator[dict[str, str]]:
         for name in SERVERS:
             command = [sys.executable, "-m", "servers", name, "--http", "127.0.0.1:0", "--toolsets", "all"]
             with (folder / f"{name}.log").open("wb") as told:
-                child = subprocess.Popen(command, env=env, cwd=ROOT, stderr=told)  # noqa: ASYNC220 - at once
+                child = subprocess.Popen(command, env=env, cwd=ROOT, stderr=told)  # noqa: ASYNC220  # at once
             stack.push_async_callback(_end, child)
-        yield {name: await until(lambda name=name: _listening(folder / f"{name}.log")) for name in SERVERS}  # type: ignore[misc]
+        yield {name: await until(partial(_listening, folder / f"{name}.log")) for name in SERVERS}
 
 
 async def _end(child: subprocess.Popen[bytes]) -> None:

@@ -70,6 +70,7 @@ class Story:
     tables: dict[str, list[Row]]
     suppressed: bool
     proof: Verdict
+    errors: list[str]  # what the log calls an error
 
     def done(self, account: str, action: str) -> list[Row]:
         """Writes of one kind that an emulator took."""
@@ -113,10 +114,10 @@ async def travelled(folder: Path, binding: Binding, *, safe: bool) -> Story:
         run = await journey.finished(run)
         if not safe:
             await journey.some(schema.handoff)
-            await journey.some(schema.campaign_lead, told="replied")
+            await journey.done("ghl", "update_opportunity")
         campaign = (await journey.rows(schema.campaign))[0]["vendor_ref"]
         assert await journey.post_event(unsubscribed(person, campaign)) == 200
-        await journey.some(schema.stop, kind="person", state="confirmed")
+        await journey.stopped(person.email)
         return await told(journey, person, run)
 
 
@@ -136,6 +137,7 @@ async def told(journey: Journey, person: Prospect, run: Run) -> Story:
         tables={table.name: await journey.rows(table) for table in TABLES},
         suppressed=await kernel.store.read(check),
         proof=await kernel.audit.verify(),
+        errors=[str(line["event"]) for line in journey.logged if line["log_level"] in {"error", "critical"}],
     )
 
 
@@ -292,6 +294,10 @@ def test_answers_are_on_record_as_far_as_they_are_short(story: Story) -> None:
 def test_the_audit_log_verifies(story: Story) -> None:
     assert (story.proof.problems, story.proof.size) == ((), len(story.tables["audit_leaf"]))
     assert story.proof.checkpoints > 0
+
+
+def test_nothing_on_the_way_is_logged_as_an_error(story: Story) -> None:
+    assert story.errors == []
 
 
 def test_effects_are_carried_out_where_the_servers_run(story: Story, request: pytest.FixtureRequest) -> None:

@@ -74,7 +74,7 @@ async def opted_out(journey: Journey) -> None:
         "lead_email": somebody["email"],
     }
     assert await journey.post_event(event) == 200
-    await journey.some(schema.stop, target=somebody["email"], kind="person", state="confirmed")
+    await journey.stopped(somebody["email"])
 
 
 @pytest.fixture(scope="module")

@@ -84,14 +84,23 @@ def test_a_look_alike_is_recognised(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["jane@example.com", "müller@bücher.de", "иван@почта.рф", "user@сор.рф", "李@例え.jp", "o'brien@x.ie", "жанна@corp.ru"],
+    [
+        "jane@example.com",
+        "müller@bücher.de",
+        "иван@почта.рф",
+        "user@сор.рф",
+        "李@例え.jp",
+        "o'brien@x.ie",
+        "жанна@corp.ru",
+    ],
 )
 def test_an_honest_address_of_any_script_is_no_look_alike(text: str) -> None:
     assert not read_address(text).look_alike
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@", "jane", "jane@", "@example.com", "jane@exa mple.com", "jane@-", "a@" + "b" * 400, "x" * 5_000]
+    "text",
+    ["", "@", "jane", "jane@", "@example.com", "jane@exa mple.com", "jane@-", "a@" + "b" * 400, "x" * 5_000],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
@@ -119,7 +128,12 @@ def test_reading_an_address_twice_changes_nothing(text: str) -> None:
 
 def test_the_registrable_domain_is_the_one_somebody_registered() -> None:
     domains = ["mail.corp.co.uk", "corp.co.uk", "a.b.example.com", "someone.github.io"]
-    assert [registrable(d) for d in domains] == ["corp.co.uk", "corp.co.uk", "example.com", "someone.github.io"]
+    assert [registrable(d) for d in domains] == [
+        "corp.co.uk",
+        "corp.co.uk",
+        "example.com",
+        "someone.github.io",
+    ]
 
 
 def test_a_public_suffix_is_nobodys() -> None:

@@ -54,7 +54,9 @@ async def test_a_yes_taken_back_stands_no_more(kernel: Kernel) -> None:
     approval = await approve(kernel, enrolment())
 
     def revoke() -> object:
-        return kernel.store.write(lambda c: kernel.approvals.revoke_in(c, approval, actor="Ada", reason="edited"))
+        return kernel.store.write(
+            lambda c: kernel.approvals.revoke_in(c, approval, actor="Ada", reason="edited")
+        )
 
     assert await revoke() is True  # type: ignore[misc]
     assert await revoke() is False  # type: ignore[misc]

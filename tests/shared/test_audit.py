@@ -134,9 +134,7 @@ async def rewrite(kernel: Kernel, keep: int, more: int = 0) -> None:
         edge = Edge()
         for leaf in leaves[:keep]:
             edge.append(leaf)
-        connection.exec_driver_sql(
-            "UPDATE audit_head SET size=?, frontier=?", (edge.size, edge.packed)
-        )
+        connection.exec_driver_sql("UPDATE audit_head SET size=?, frontier=?", (edge.size, edge.packed))
         entries = [Entry("forged", "x", {"n": n}) for n in range(more)]
         append(connection, entries, kernel.clock.now())
 
@@ -203,7 +201,9 @@ async def test_a_checkpoint_signed_with_another_key_proves_nothing(kernel: Kerne
         read_note(text, kernel.keys.audit_public)
 
 
-@pytest.mark.parametrize("text", ["", "x", "alpha-swarm/audit\n\n", "alpha-swarm/audit\n5\nAA==\n\n— x !!!\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "alpha-swarm/audit\n\n", "alpha-swarm/audit\n5\nAA==\n\n— x !!!\n"]
+)
 def test_text_that_is_no_checkpoint_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         read_note(text, load_keys(tmp_path).audit_public)
@@ -251,7 +251,9 @@ async def test_erasing_a_detail_breaks_no_proof(kernel: Kernel) -> None:
 
 
 async def test_a_leaf_shows_nobody(kernel: Kernel) -> None:
-    await kernel.audit.record(Entry("test", "jane@corp.example", {"to": "jane@corp.example"}, "ae@corp.example"))
+    await kernel.audit.record(
+        Entry("test", "jane@corp.example", {"to": "jane@corp.example"}, "ae@corp.example")
+    )
     data = await kernel.store.read(lambda c: c.exec_driver_sql("SELECT data FROM audit_leaf").scalar())
     assert "corp.example" not in str(data)
 
@@ -320,7 +322,9 @@ async def test_two_processes_write_one_log(settings_for: Make) -> None:
         assert set(await kinds(one)) == {"effect.claimed", "effect.applied"}
 
 
-async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_start(settings_for: Make) -> None:
+async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_start(
+    settings_for: Make,
+) -> None:
     settings = settings_for()
     async with opened(settings) as kernel:
         await fill(kernel)

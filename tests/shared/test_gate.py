@@ -45,6 +45,10 @@ async def live(settings_for: Make, clock: HandClock) -> AsyncIterator[Kernel]:
         yield kernel
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 async def row(kernel: Kernel, effect: Effect) -> ledger.Row:
     found = await kernel.ledger.get(effect.key)
     assert found is not None
@@ -111,7 +115,9 @@ async def test_an_idempotency_key_stands_for_the_intent(live: Kernel) -> None:
 
 
 @pytest.mark.parametrize("broken", [{"text": "\ud800"}, {"n": float("nan")}, {"x": object()}])
-async def test_content_that_is_not_json_is_the_callers_mistake(live: Kernel, broken: dict[str, object]) -> None:
+async def test_content_that_is_not_json_is_the_callers_mistake(
+    live: Kernel, broken: dict[str, object]
+) -> None:
     with pytest.raises(Invalid):
         await live.gate.submit(contact(content=broken), Vendor())
 
@@ -312,7 +318,9 @@ async def test_a_vendor_that_shows_it_settles_the_doubt(live: Kernel) -> None:
     assert (outcome.status, outcome.reference, len(vendor.performed)) == ("replayed", "found", 1)
 
 
-async def test_a_vendor_that_certainly_lacks_it_lets_it_be_tried_again(live: Kernel, clock: HandClock) -> None:
+async def test_a_vendor_that_certainly_lacks_it_lets_it_be_tried_again(
+    live: Kernel, clock: HandClock
+) -> None:
     vendor = Vendor([InDoubt("lost")])
     await live.gate.submit(contact(), vendor)
     outcome = await live.gate.submit(contact(), vendor, shown := Shown(None))
@@ -467,7 +475,9 @@ async def test_an_answer_that_is_no_receipt_is_in_doubt(live: Kernel, answer: ob
 
     outcomes = await live.gate.submit_batch([contact()], confused)  # type: ignore[arg-type]
     assert outcomes[0].status == "in_doubt"
-    outcomes = await live.gate.submit_batch([contact("b@corp.example")], lambda permits: _wrong(permits, answer))
+    outcomes = await live.gate.submit_batch(
+        [contact("b@corp.example")], lambda permits: _wrong(permits, answer)
+    )
     assert outcomes[0].status == "in_doubt"
 
 
@@ -620,7 +630,11 @@ async def test_without_a_stop_an_effect_goes_on(live: Kernel) -> None:
 
 @pytest.mark.parametrize(
     ("after_it", "status"),
-    [(Invalid("the body says no"), "failed"), (Unavailable("ours"), "in_doubt"), (Fatal("not sending"), "in_doubt")],
+    [
+        (Invalid("the body says no"), "failed"),
+        (Unavailable("ours"), "in_doubt"),
+        (Fatal("not sending"), "in_doubt"),
+    ],
 )
 async def test_an_error_after_a_write_that_landed_is_no_failure(
     live: Kernel, after_it: SwarmError, status: str
@@ -649,7 +663,7 @@ async def test_a_doubt_that_perform_swallowed_is_remembered(live: Kernel) -> Non
     async def perform(permit: Permit) -> Receipt:
         try:
             async with permit.sending():
-                raise InDoubt("lost")
+                fail(InDoubt("lost"))
         except InDoubt:
             raise Invalid("never mind") from None
         return Receipt("r")
@@ -657,11 +671,41 @@ async def test_a_doubt_that_perform_swallowed_is_remembered(live: Kernel) -> Non
     assert (await live.gate.submit(contact(), perform)).status == "in_doubt"
 
 
+async def test_a_bug_while_sending_is_remembered(live: Kernel) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        try:
+            async with permit.sending():
+                fail(KeyError("a bug"))
+        except KeyError:
+            raise Invalid("never mind") from None
+        return Receipt("r")
+
+    assert (await live.gate.submit(contact(), perform)).status == "in_doubt"
+
+
+async def test_a_database_that_fails_while_looking_refuses_and_sends_nothing(live: Kernel) -> None:
+    await leave_claimed(live, contact())
+
+    async def closing(effect: Effect, /) -> Receipt | None:
+        await asyncio.to_thread(live.store.close)
+        return Receipt("r")
+
+    outcome = await live.gate.submit(contact(), vendor := Vendor(), closing)
+    assert (outcome.status, outcome.reason, vendor.performed) == ("refused", "log_unavailable", [])
+
+
+async def test_of_two_who_look_the_first_to_tell_is_believed(live: Kernel) -> None:
+    await leave_claimed(live, contact())
+    doubtful = await row(live, contact())
+    assert (await live.gate.look(doubtful, Shown(Receipt("found")))).reference == "found"
+    assert (await live.gate.look(doubtful, Shown(None))).status == "applied"
+
+
 async def test_a_refused_first_write_and_a_refused_second_one_are_a_failure(live: Kernel) -> None:
     async def perform(permit: Permit) -> Receipt:
         try:
             async with permit.sending():
-                raise Invalid("there already")
+                fail(Invalid("there already"))
         except Invalid:
             async with (await permit.again()).sending():
                 raise Invalid("and not like this") from None

@@ -69,7 +69,9 @@ async def world_of(settings: Settings, rules: tuple[ErrorRow, ...] = ()) -> Asyn
 
 @pytest.fixture
 async def world(settings_for: Make) -> AsyncIterator[World]:
-    settings = settings_for(SAFE_MODE="false", GHL_API_KEY="pit-12345678", GHL_BASE_URL="https://vendor.example")
+    settings = settings_for(
+        SAFE_MODE="false", GHL_API_KEY="pit-12345678", GHL_BASE_URL="https://vendor.example"
+    )
     async with world_of(settings) as made:
         yield made
 
@@ -88,7 +90,9 @@ async def test_a_read_is_parsed_and_carries_the_key(world: World) -> None:
     assert request.headers["version"] == "v3"
 
 
-@pytest.mark.parametrize("trouble", [LOST, REFUSED, httpx.Response(500), httpx.Response(408), httpx.Response(429)])
+@pytest.mark.parametrize(
+    "trouble", [LOST, REFUSED, httpx.Response(500), httpx.Response(408), httpx.Response(429)]
+)
 async def test_a_read_is_tried_again(world: World, trouble: Reply) -> None:
     world.wire.replies = [trouble, trouble]
     assert (await world.client.read("GET", "/contacts/x1")).status == 200
@@ -103,8 +107,19 @@ async def test_a_read_is_tried_four_times_at_most(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(400, Invalid), (401, Fatal), (402, Fatal), (403, Fatal), (404, Invalid), (409, Invalid),
-                         (413, Invalid), (422, Invalid), (418, Invalid), (302, Invalid)]
+    ("status", "kind"),
+    [
+        (400, Invalid),
+        (401, Fatal),
+        (402, Fatal),
+        (403, Fatal),
+        (404, Invalid),
+        (409, Invalid),
+        (413, Invalid),
+        (422, Invalid),
+        (418, Invalid),
+        (302, Invalid),
+    ],
 )
 async def test_a_refusal_is_not_tried_again(world: World, status: int, kind: type[SwarmError]) -> None:
     world.wire.replies = [json_answer({"message": "secret words of the vendor"}, status)]
@@ -136,7 +151,9 @@ async def test_an_answer_that_cannot_be_read_is_lost(world: World, body: bytes) 
 
 async def test_an_answer_that_is_not_what_its_header_says_is_lost(world: World) -> None:
     headers = {"content-encoding": "gzip"}
-    world.wire.replies = [httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no")) for _ in range(4)]
+    world.wire.replies = [
+        httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no")) for _ in range(4)
+    ]
     with pytest.raises(Retryable):
         await world.client.read("GET", "/contacts/x1")
 
@@ -151,7 +168,10 @@ async def test_an_answer_larger_than_allowed_is_not_kept(world: World) -> None:
 async def test_a_vendors_own_row_comes_first(settings_for: Make) -> None:
     row = ErrorRow(400, "QUOTA", Fatal, "quota", "the plan is used up")
     async with world_of(settings_for(SAFE_MODE="false"), (row,)) as world:
-        world.wire.replies = [httpx.Response(400, text="Your quota is used up"), httpx.Response(400, text="bad")]
+        world.wire.replies = [
+            httpx.Response(400, text="Your quota is used up"),
+            httpx.Response(400, text="bad"),
+        ]
         with pytest.raises(Fatal) as told:
             await world.client.read("GET", "/x")
         assert told.value.code == "quota"
@@ -161,8 +181,23 @@ async def test_a_vendors_own_row_comes_first(settings_for: Make) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["contacts", "@evil.example/x", "//evil.example/x", "/a/../b", "/a/..", "/./a", "/a/%2e%2e/b", "/a%2Fb", "/a\\b",
-     "/a?b=c", "/a#b", "/a b", "/a\r\nHost: evil", "/ä", "/a/%00"],
+    [
+        "contacts",
+        "@evil.example/x",
+        "//evil.example/x",
+        "/a/../b",
+        "/a/..",
+        "/./a",
+        "/a/%2e%2e/b",
+        "/a%2Fb",
+        "/a\\b",
+        "/a?b=c",
+        "/a#b",
+        "/a b",
+        "/a\r\nHost: evil",
+        "/ä",
+        "/a/%00",
+    ],
 )
 async def test_an_identifier_cannot_become_another_address(world: World, path: str) -> None:
     with pytest.raises(Invalid):
@@ -172,7 +207,7 @@ async def test_an_identifier_cannot_become_another_address(world: World, path: s
 
 async def test_what_is_no_json_is_not_sent(world: World) -> None:
     with pytest.raises(Invalid):
-        await world.client.read("POST", "/contacts/search", json={"n": float("nan")})
+        await world.client.read("GET", "/contacts/search", json={"n": float("nan")})
     assert world.wire.asked == []
 
 
@@ -196,7 +231,9 @@ async def test_a_write_happens(world: World) -> None:
     assert (outcome.status, outcome.reference, len(world.wire.asked)) == ("applied", "x1", 1)
 
 
-@pytest.mark.parametrize("trouble", [REFUSED, httpx.ConnectTimeout("x"), httpx.PoolTimeout("x"), httpx.Response(429)])
+@pytest.mark.parametrize(
+    "trouble", [REFUSED, httpx.ConnectTimeout("x"), httpx.PoolTimeout("x"), httpx.Response(429)]
+)
 async def test_a_write_that_certainly_did_not_arrive_is_tried_again(world: World, trouble: Reply) -> None:
     world.wire.replies = [trouble, trouble]
     assert (await world.submit()).status == "applied"
@@ -355,7 +392,9 @@ async def test_an_effect_waits_for_a_real_vendor_that_hangs_no_longer_than_it_ma
     async with serve(hang) as url:  # type: ignore[arg-type]
         settings = settings_for(SAFE_MODE="false", GHL_BASE_URL=url)
         vendor = settings.vendors["ghl"]
-        short = vendor.file.model_copy(update={"timeout": vendor.file.timeout.model_copy(update={"total": 0.1})})
+        short = vendor.file.model_copy(
+            update={"timeout": vendor.file.timeout.model_copy(update={"total": 0.1})}
+        )
         settings = replace(settings, vendors={**settings.vendors, "ghl": replace(vendor, file=short)})
         async with opened(settings, HandClock()) as kernel:
 
@@ -372,3 +411,15 @@ async def test_nobody_listening_is_certainly_not_sent(settings_for: Make) -> Non
     async with opened(settings) as kernel:
         with pytest.raises(NotSent):
             await kernel.client("ghl").read("GET", "/x")
+
+
+async def test_a_write_that_calls_itself_a_read_is_not_sent(world: World) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        with pytest.raises(RuntimeError):
+            await world.client.read(method, "/contacts/")
+    assert world.wire.asked == []
+
+
+async def test_a_post_that_was_declared_to_read_is_sent(world: World) -> None:
+    client = world.kernel.client("ghl", reading={("POST", "/contacts/search")})
+    assert (await client.read("POST", "/contacts/search", json={})).status == 200

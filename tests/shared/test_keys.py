@@ -18,7 +18,9 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
 
 def test_others_cannot_read_them(tmp_path: Path) -> None:
     load_keys(tmp_path)
-    assert {stat.S_IMODE((tmp_path / "keys" / name).stat().st_mode) for name in ("pepper", "audit")} == {0o600}
+    assert {stat.S_IMODE((tmp_path / "keys" / name).stat().st_mode) for name in ("pepper", "audit")} == {
+        0o600
+    }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")

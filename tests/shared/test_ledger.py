@@ -24,7 +24,9 @@ async def kernel(settings_for: Callable[..., Settings]) -> AsyncIterator[Kernel]
 
 async def claim(kernel: Kernel, effect: Effect) -> None:
     known = await kernel.ledger.get(effect.key)
-    await kernel.store.write(lambda c: ledger.put(c, [Proposal(effect, known, "claimed")], kernel.clock.now()))
+    await kernel.store.write(
+        lambda c: ledger.put(c, [Proposal(effect, known, "claimed")], kernel.clock.now())
+    )
 
 
 async def settle(kernel: Kernel, *endings: Ending) -> dict[str, str]:
@@ -65,7 +67,12 @@ async def test_a_row_gives_its_effect_back_as_it_was(kernel: Kernel) -> None:
     row = await kernel.ledger.get(effect.key)
     assert row is not None
     assert (row.effect.key, row.effect.fingerprint) == (effect.key, effect.fingerprint)
-    assert (row.effect.cost, row.effect.stops, row.effect.repeatable, row.effect.campaign) == (3, True, True, "c1")
+    assert (row.effect.cost, row.effect.stops, row.effect.repeatable, row.effect.campaign) == (
+        3,
+        True,
+        True,
+        "c1",
+    )
 
 
 async def test_a_proposal_that_changed_is_written_anew(kernel: Kernel) -> None:
@@ -97,7 +104,9 @@ async def test_the_list_is_newest_first_and_filtered(kernel: Kernel) -> None:
     assert await kernel.ledger.counts() == {"applied": 3}
 
 
-async def test_what_failed_is_given_back_to_the_day_it_was_claimed(settings_for: Callable[..., Settings]) -> None:
+async def test_what_failed_is_given_back_to_the_day_it_was_claimed(
+    settings_for: Callable[..., Settings],
+) -> None:
     clock = HandClock()
     async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
 

@@ -1,10 +1,10 @@
 """Who is alive: told by a lock that death lets go."""
 
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -59,7 +59,7 @@ asyncio.run(main())
 async def test_a_killed_process_is_dead_at_once_and_cleared_away(kernel: Kernel, settings_for: Make) -> None:
     environ = {"SWARM_HOME": str(kernel.settings.home), "PATH": ""}
     root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", KILLED], env=environ, cwd=root, capture_output=True, check=False)
+    run = await anyio.run_process([sys.executable, "-c", KILLED], env=environ, cwd=root, check=False)
     killed = run.stdout.decode().strip()
     assert killed in await processes(kernel)
     assert not kernel.presence.alive(killed)

@@ -210,6 +210,9 @@ async def test_a_server_that_died_meanwhile_leaves_a_write_in_doubt(tmp_path: Pa
 
 
 def test_a_child_is_told_of_safety_as_it_is_here(tmp_path: Path) -> None:
+    account = tmp_path / "config" / "vendors" / "ghl.yaml"
+    account.parent.mkdir(parents=True)
+    account.write_text("url: https://vendor.example\nkey_variable: GHL_API_KEY\n")
     told = environment(little_settings(tmp_path, SAFE_MODE="false", READ_ONLY="perhaps", GHL_API_KEY="k"))
     assert (told["SAFE_MODE"], told["READ_ONLY"], told["KILL_SWITCH"]) == ("false", "true", "false")
     assert (told["GHL_API_KEY"], Path(told["SWARM_HOME"]).is_absolute()) == ("k", True)

@@ -57,7 +57,9 @@ def test_no_header_breaks_it(text: str) -> None:
         (ValueError("x"), False, False, False),
     ],
 )
-def test_only_what_can_do_no_harm_is_repeated(error: Exception, *, read: bool, write: bool, repeatable: bool) -> None:
+def test_only_what_can_do_no_harm_is_repeated(
+    error: Exception, *, read: bool, write: bool, repeatable: bool
+) -> None:
     assert may_repeat(error, writing=False, repeatable=True) is read
     assert may_repeat(error, writing=True, repeatable=False) is write
     assert may_repeat(error, writing=True, repeatable=True) is repeatable

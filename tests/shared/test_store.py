@@ -2,11 +2,11 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -14,6 +14,8 @@ from shared.errors import ConfigError
 from shared.schema import spend
 from shared.store import Store, Unavailable, open_store, sqlite
 from shared.telemetry import correlated, correlation
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -122,7 +124,9 @@ async def test_a_full_disk_fails_every_write_of_the_group_and_keeps_none(store: 
         connection.exec_driver_sql("CREATE TABLE big AS SELECT randomblob(100000) AS x")
 
     ended = await asyncio.gather(
-        store.write(lambda c: put(c, "a")), store.write(fill), store.write(lambda c: put(c, "b")),
+        store.write(lambda c: put(c, "a")),
+        store.write(fill),
+        store.write(lambda c: put(c, "b")),
         return_exceptions=True,
     )
     assert {type(one) for one in ended} == {Unavailable}
@@ -200,18 +204,19 @@ async def test_a_fork_is_told_that_it_has_no_writer(store: Store) -> None:
         except RuntimeError:
             os._exit(7)
         os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 async def test_a_file_that_is_no_database_is_unavailable(file: Path) -> None:
-    file.write_bytes(b"this is not a database, and it is long enough to have a header" * 20)
+    await anyio.Path(file).write_bytes(b"this is not a database, and it is long enough to have a header" * 20)
     with pytest.raises(Unavailable):
         async with open_store(f"sqlite:///{file}"):
             raise AssertionError
 
 
 async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file")
+    await anyio.Path(tmp_path / "taken").write_text("a file")
     with pytest.raises(Unavailable):
         async with open_store(f"sqlite:///{tmp_path}/taken/kernel.db"):
             raise AssertionError
@@ -219,10 +224,19 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> No
 
 async def test_a_database_of_a_newer_version_is_left_alone(file: Path) -> None:
     async with open_store(f"sqlite:///{file}") as store:
-        await store.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num='9999'") and None)
+        await store.write(
+            lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num='9999'") and None
+        )
     with pytest.raises(ConfigError):
         async with open_store(f"sqlite:///{file}"):
             raise AssertionError
+
+
+async def test_an_error_of_the_database_does_not_tell_what_it_was_about(store: Store) -> None:
+    await store.write(lambda c: put(c, "jane@corp.example"))
+    with pytest.raises(sa.exc.IntegrityError) as told:
+        await store.write(lambda c: put(c, "jane@corp.example"))
+    assert "jane" not in str(told.value)
 
 
 async def test_another_kind_of_database_is_refused() -> None:
@@ -248,7 +262,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_processes_that_write_at_once_lose_nothing_and_take_turns(store: Store) -> None:
     command = [sys.executable, "-c", WRITER, f"sqlite:///{store.path}"]
-    writers = [subprocess.Popen([*command, f"p{n}"], cwd=Path(__file__).parents[2]) for n in range(3)]
-    assert [await asyncio.to_thread(writer.wait, 60) for writer in writers] == [0, 0, 0]
+    writers = (anyio.run_process([*command, f"p{n}"], cwd=ROOT) for n in range(3))
+    assert [done.returncode for done in await asyncio.gather(*writers)] == [0, 0, 0]
     counted = await store.read(lambda c: c.execute(sa.select(sa.func.count(spend.c.name))).scalar())
     assert counted == 300

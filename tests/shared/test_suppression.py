@@ -49,7 +49,9 @@ async def test_a_domain_stops_everybody_under_it(kernel: Kernel) -> None:
     assert set(await kernel.suppression.refused(asked)) == set(asked[:2])
 
 
-@pytest.mark.parametrize("domain", ["gmail.com", "GMail.com", "outlook.com", "mail.ru", "co.uk", "com", "localhost"])
+@pytest.mark.parametrize(
+    "domain", ["gmail.com", "GMail.com", "outlook.com", "mail.ru", "co.uk", "com", "localhost"]
+)
 async def test_a_domain_of_everyone_is_not_suppressed(kernel: Kernel, domain: str) -> None:
     with pytest.raises(Invalid):
         await stop(kernel, domain)
@@ -76,7 +78,9 @@ async def test_adding_twice_changes_nothing(kernel: Kernel) -> None:
     assert (await kinds(kernel)).count("suppression.added") == 1
 
 
-@pytest.mark.parametrize(("actor", "reason"), [("", "x"), (" ", "x"), ("Ada", ""), ("system", "x"), ("agent", "x")])
+@pytest.mark.parametrize(
+    ("actor", "reason"), [("", "x"), (" ", "x"), ("Ada", ""), ("system", "x"), ("agent", "x")]
+)
 async def test_only_a_named_person_with_a_reason_lifts(kernel: Kernel, actor: str, reason: str) -> None:
     await stop(kernel, "jane@corp.example")
     with pytest.raises(Invalid):

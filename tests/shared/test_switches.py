@@ -47,7 +47,9 @@ async def test_an_environment_flag_that_is_on_or_unreadable_kills(settings_for: 
         assert (await kernel.switches.now()).killed
 
 
-@pytest.mark.parametrize(("value", "safe"), [("false", False), ("0", False), ("", True), ("fasle", True), ("1", True)])
+@pytest.mark.parametrize(
+    ("value", "safe"), [("false", False), ("0", False), ("", True), ("fasle", True), ("1", True)]
+)
 async def test_safe_mode_is_off_only_where_that_is_said_clearly(
     settings_for: Make, value: str, *, safe: bool
 ) -> None:
@@ -123,7 +125,9 @@ async def test_the_flag_is_seen_by_a_process_with_another_home_on_the_same_datab
 
 async def test_a_pause_is_never_shortened_by_another(kernel: Kernel, clock: HandClock) -> None:
     await kernel.switches.pause("all", actor="ada", reason="until I say so")
-    await kernel.switches.pause("all", actor="agent", reason="a minute", until=iso(clock.now() + timedelta(60)))
+    await kernel.switches.pause(
+        "all", actor="agent", reason="a minute", until=iso(clock.now() + timedelta(60))
+    )
     clock.move(120 * 86_400)
     assert (await kernel.gate.submit(contact(), Vendor())).reason == "paused"
 
@@ -201,7 +205,9 @@ async def test_every_turn_of_a_switch_is_in_the_log(kernel: Kernel) -> None:
 
 async def test_no_claim_is_later_than_a_kill_that_returned(kernel: Kernel) -> None:
     vendor = Vendor()
-    tasks = [asyncio.create_task(kernel.gate.submit(contact(f"p{n}@corp.example"), vendor)) for n in range(60)]
+    tasks = [
+        asyncio.create_task(kernel.gate.submit(contact(f"p{n}@corp.example"), vendor)) for n in range(60)
+    ]
     await kernel.switches.kill(actor="ada", reason="now")
     performed = len(vendor.performed)
     await asyncio.gather(*tasks)

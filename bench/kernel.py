@@ -1,0 +1,212 @@
+"""What the kernel costs, as a ratio to a floor measured in the same run, on the same disk: `python -m bench.kernel`.
+
+The floor writes the same rows with the bare driver at the same durability (WAL, synchronous=FULL), in as many
+transactions. Runs of both take turns, so that a busy machine slows both; the median of the ratios is printed.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.effect import Effect, Receipt
+from shared.errors import SwarmError
+from shared.gate import Permit
+from shared.kernel import Kernel, open_kernel
+from shared.schema import spend
+from shared.settings import Settings, load_settings
+from shared.store import sqlite
+
+ROUNDS = 7
+SINGLE, BATCH, GROUP = 60, 1_000, 500
+TABLES = ("effect", "lease", "spend", "audit_leaf", "audit_detail", "audit_head")
+
+
+def effect(name: str) -> Effect:
+    """One without a rate limit, so that nothing but the kernel takes time."""
+    email = f"{name}@corp.example"
+    return Effect("bench", "create_contact", email, f"contact:{email}", {"email": email}, (email,))
+
+
+async def single(kernel: Kernel, names: list[str]) -> None:
+    """One effect after the other."""
+
+    async def perform(_: Permit) -> Receipt:
+        return Receipt("r")
+
+    for name in names:
+        assert (await kernel.gate.submit(effect(name), perform)).status == "applied"
+
+
+async def batch(kernel: Kernel, names: list[str]) -> None:
+    """All in one batch."""
+
+    async def perform(permits: Mapping[str, Permit]) -> Mapping[str, Receipt | SwarmError]:
+        return {key: Receipt("r") for key in permits}
+
+    outcomes = await kernel.gate.submit_batch([effect(name) for name in names], perform)
+    assert {outcome.status for outcome in outcomes} == {"applied"}
+
+
+def _insertion(name: str) -> Callable[[sa.Connection], None]:
+    def change(connection: sa.Connection) -> None:
+        connection.execute(sa.insert(spend).values(name=name, day="d", amount=1))
+
+    return change
+
+
+async def inserts(kernel: Kernel, names: list[str]) -> None:
+    """Single writes, each awaited."""
+    for name in names:
+        await kernel.store.write(_insertion(name))
+
+
+async def group(kernel: Kernel, names: list[str]) -> None:
+    """Writes that wait together."""
+    await asyncio.gather(*(kernel.store.write(_insertion(name)) for name in names))
+
+
+class Floor:
+    """The same rows by the bare driver, in a file beside the kernel's."""
+
+    def __init__(self, model: Path, file: Path) -> None:
+        self.db = sqlite.connect(file, isolation_level=None)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self.db.execute(f"PRAGMA {pragma}")
+        with sqlite.connect(model) as made:
+            schema = made.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+            )
+            for (statement,) in schema.fetchall():
+                self.db.execute(statement)
+        made.close()
+        self.db.execute("INSERT INTO audit_head VALUES (1, 0, x'00')")
+        self.leaves = 0
+
+    def claim(self, names: list[str], model: dict[str, Any]) -> None:
+        """One transaction that claims."""
+        self.db.execute("BEGIN IMMEDIATE")
+        columns = ",".join(model["effect"])
+        marks = ",".join("?" * len(model["effect"]))
+        rows = []
+        for name in names:
+            values = {**model["effect"], "key": name}
+            rows.append(tuple(values.values()))
+        self.db.executemany(f"INSERT INTO effect ({columns}) VALUES ({marks})", rows)
+        self.db.execute("INSERT INTO lease VALUES (?,?,?,?)", (names[0], "p", "bench.create_contact", 1.0))
+        self.log(names, model)
+        self.db.execute("COMMIT")
+
+    def settle(self, names: list[str], model: dict[str, Any]) -> None:
+        """One transaction that settles."""
+        self.db.execute("BEGIN IMMEDIATE")
+        self.db.execute("DELETE FROM lease WHERE id=?", (names[0],))
+        self.db.executemany(
+            "UPDATE effect SET status='applied', reference='r', settled_at=? WHERE key=?",
+            [(model["effect"]["first_at"], name) for name in names],
+        )
+        self.log(names, model)
+        self.db.execute("COMMIT")
+
+    def log(self, names: list[str], model: dict[str, Any]) -> None:
+        """A leaf and its detail for each, and the head."""
+        start = self.leaves
+        self.leaves += len(names)
+        leaves = [(start + n, b"h" * 32, model["leaf"]) for n in range(len(names))]
+        self.db.executemany("INSERT INTO audit_leaf VALUES (?,?,?)", leaves)
+        details = [(start + n, b"s" * 16, "x", model["payload"]) for n in range(len(names))]
+        self.db.executemany("INSERT INTO audit_detail VALUES (?,?,?,?)", details)
+        self.db.execute("UPDATE audit_head SET size=?, frontier=?", (self.leaves, b"f" * 320))
+
+    def single(self, names: list[str], model: dict[str, Any]) -> None:
+        """Two transactions for each."""
+        for name in names:
+            self.claim([name], model)
+            self.settle([name], model)
+
+    def batch(self, names: list[str], model: dict[str, Any]) -> None:
+        """Two transactions for all."""
+        self.claim(names, model)
+        self.settle(names, model)
+
+    def inserts(self, names: list[str], _: dict[str, Any]) -> None:
+        """A transaction for each row."""
+        for name in names:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("INSERT INTO spend VALUES (?,?,?)", (name, "d", 1))
+            self.db.execute("COMMIT")
+
+
+async def model_of(kernel: Kernel) -> dict[str, Any]:
+    """A row, a leaf and a payload as the kernel writes them."""
+    await single(kernel, ["model"])
+    row = await kernel.store.read(lambda c: dict(c.exec_driver_sql("SELECT * FROM effect").mappings().one()))
+    row.pop("id")
+    leaf = await kernel.store.read(
+        lambda c: c.exec_driver_sql("SELECT data FROM audit_leaf").scalars().first()
+    )
+    payload = json.dumps((await kernel.audit.tail(1))[0]["payload"])
+    return {"effect": row, "leaf": leaf, "payload": payload}
+
+
+Ours = Callable[[Kernel, list[str]], Awaitable[None]]
+Theirs = Callable[[list[str], dict[str, Any]], None]
+
+
+async def compare(
+    kernel: Kernel, model: dict[str, Any], ours: Ours, theirs: Theirs, count: int
+) -> tuple[float, float]:
+    """Median seconds for one row of ours, and the median ratio of the floor's time to ours."""
+    times, ratios = [], []
+    for turn in range(ROUNDS):
+        names = [f"{ours.__name__}-{theirs.__name__}-{turn}-{n}" for n in range(count)]
+        began = time.perf_counter()
+        theirs(names, model)
+        middle = time.perf_counter()
+        await ours(kernel, names)
+        ended = time.perf_counter()
+        times.append((ended - middle) / count)
+        ratios.append((middle - began) / (ended - middle))
+    return statistics.median(times), statistics.median(ratios)
+
+
+def settings(home: Path) -> Settings:
+    """The shipped configuration on a home of its own, really acting."""
+    return load_settings(Path("config"), {"SWARM_HOME": str(home), "SAFE_MODE": "false"})
+
+
+async def main() -> None:
+    """Measure, and print a line for each."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_kernel(settings(Path(folder))) as kernel:
+            model = await model_of(kernel)
+            floor = Floor(kernel.store.path, Path(folder) / "floor.db")
+            await kernel.audit.checkpoint("bench")
+            plan: list[tuple[str, Ours, Theirs, int]] = [
+                ("one insert, awaited", inserts, floor.inserts, GROUP),
+                ("inserts that wait together (group commit)", group, floor.inserts, GROUP),
+                ("claim + settle, single", single, floor.single, SINGLE),
+                ("claim + settle, batch of 1,000", batch, floor.batch, BATCH),
+            ]
+            print(f"{'':45}{'ours, µs':>10}{'floor ÷ ours':>14}")
+            for title, ours, theirs, count in plan:
+                seconds, ratio = await compare(kernel, model, ours, theirs, count)
+                print(f"{title:45}{seconds * 1e6:>10.0f}{ratio:>14.2f}")
+            began = time.perf_counter()
+            verdict = await kernel.audit.verify()
+            took = time.perf_counter() - began
+            print(
+                f"audit verify: {verdict.size} entries, {verdict.size / took:,.0f} a second, ok {verdict.ok}"
+            )
+            floor.db.close()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,53 @@
+"""Turns between processes: one writes, and who waited goes before who wrote last."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.turn import Turn
+
+
+def test_one_has_the_turn(tmp_path: Path) -> None:
+    one, two = Turn(tmp_path / "x.db", 0.05), Turn(tmp_path / "x.db", 0.05)
+    with one, pytest.raises(TimeoutError), two:
+        raise AssertionError
+    with two:
+        pass
+    one.close()
+    two.close()
+
+
+def test_a_turn_is_given_back_after_an_error(tmp_path: Path) -> None:
+    turn = Turn(tmp_path / "x.db", 0.05)
+    for _ in range(2):
+        with pytest.raises(KeyError), turn:
+            raise KeyError
+    turn.close()
+
+
+def test_who_waits_is_not_starved_by_who_never_pauses(tmp_path: Path) -> None:
+    busy, patient = Turn(tmp_path / "x.db", 5), Turn(tmp_path / "x.db", 5)
+    done = threading.Event()
+    turns = 0
+
+    def hog() -> None:
+        nonlocal turns
+        while not done.is_set():
+            with busy:
+                turns += 1
+
+    thread = threading.Thread(target=hog)
+    thread.start()
+    for _ in range(20):
+        with patient:
+            pass
+    done.set()
+    thread.join()
+    busy.close()
+    patient.close()
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        Turn(tmp_path / "nowhere" / "x.db", 1)
