@@ -40,16 +40,17 @@ COMMANDS = {
     "audit": "records",
     "effects": "records",
     "reviews": "records",
+    "metrics": "metrics",
 }
 
 
 class _OnDemand(TyperGroup):
     """A group whose commands are imported when they are asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer names the parameter
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as above
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None

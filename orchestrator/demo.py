@@ -17,7 +17,7 @@ import anyio.to_thread
 from orchestrator import review, runs
 from orchestrator.app import App, open_app
 from orchestrator.dossier import detail, queue
-from orchestrator.following import follow
+from orchestrator.following import follow, follow_launch
 from orchestrator.runs import Run
 from orchestrator.samples import write_sample
 from orchestrator.serving import listening
@@ -25,9 +25,9 @@ from orchestrator.summary import Summary, summarise, unfinished
 from orchestrator.worker import open_worker
 from shared.approval import Person
 from shared.audit import Verdict
+from shared.clock import SystemClock
 from shared.effect import Json
 from shared.errors import Fatal, Invalid
-from shared.clock import SystemClock
 from shared.settings import Settings, configured_folder, load_settings
 from shared.witness import Witness, open_witness
 
@@ -50,7 +50,7 @@ class Pass:
     summary: Summary
     writes: Mapping[str, int]
     sent_to: int
-    waiting: int  # campaigns that need a higher role than the demo's AE
+    waiting: int  # campaigns nobody decided; C-level ones need a higher role than the demo's AE
     proof: Verdict
 
 
@@ -69,20 +69,28 @@ def fresh_home(home: Path) -> Path:
 @asynccontextmanager
 async def emulated(home: Path, faults: Path | None = None) -> AsyncIterator[str]:
     """The vendors' emulators in a process of their own; yields their address."""
-    ready, clock = home / "emulators.address", SystemClock()
-    extra = ["--faults", str(faults)] if faults else []
-    command = [sys.executable, "-m", "orchestrator.cli", "sandbox", "--port", "0", "--ready-file", str(ready)]
-    child = subprocess.Popen([*command, *extra], stderr=subprocess.DEVNULL)  # noqa: S603 - our own program
+    ready, clock = anyio.Path(home / "emulators.address"), SystemClock()
+    command = [sys.executable, "-m", "orchestrator.cli", "sandbox", "--port", "0", "--follow-parent"]
+    command += ["--ready-file", str(ready), *(["--faults", str(faults)] if faults else [])]
+    child = await anyio.open_process(
+        command, stdin=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         with anyio.move_on_after(START_SECONDS):
-            while not (ready.exists() and ready.read_text(encoding="utf-8")) and child.poll() is None:
+            while not await _written(ready) and child.returncode is None:
                 await clock.sleep(0.05)
-        if not ready.exists():
+        if not (address := await _written(ready)):
             raise Fatal("the vendor emulators did not start; run `swarm sandbox` to see why")
-        yield ready.read_text(encoding="utf-8")
+        yield address
     finally:
-        child.terminate()
-        await anyio.to_thread.run_sync(child.wait)
+        with anyio.CancelScope(shield=True):
+            if child.returncode is None:
+                child.terminate()
+            await child.wait()
+
+
+async def _written(file: anyio.Path) -> str:
+    return await file.read_text(encoding="utf-8") if await file.exists() else ""
 
 
 def demo_settings(home: Path, address: str, *, safe: bool) -> Settings:
@@ -190,15 +198,11 @@ async def _to_review(app: App, home: Path, leads: int, watch: Watch) -> Run:
 
 async def _launched(app: App, run_id: str, watch: Watch) -> Run:
     """Wait until everything approved is launched; what waits for another person keeps waiting."""
-    while True:
-        found = await runs.get(app.kernel, run_id)
-        watch(found, await runs.progress(app.kernel, run_id))
-        campaigns = (await summarise(app.kernel, run_id)).campaigns
-        if campaigns.get("stalled"):
-            raise Fatal("a campaign could not be launched; swarm effects list --status failed says why")
-        if sum(campaigns.get(state, 0) for state in ("approved", "launching")) == 0:
-            return found
-        await app.kernel.clock.sleep(LOOK_SECONDS)
+    stalled = await follow_launch(app, run_id, watch)
+    found = await runs.get(app.kernel, run_id)
+    if stalled:
+        raise Fatal(f"a campaign could not be launched: {found.message}")
+    return found
 
 
 async def _answered(app: App) -> None:

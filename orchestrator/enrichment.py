@@ -59,8 +59,9 @@ async def enrich_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
         asked = await _ask(app, [wanted[lead_id] for lead_id in asked.again])
         references, notes = [*references, *asked.references], {**notes, **asked.notes}
     found = await _answers(app, references)
-    unanswered = dict.fromkeys(wanted.keys() - found.keys(), "enrichment unanswered")
-    await _write(app, run_id, leads, found, unanswered | notes)
+    became = dict.fromkeys(leads, "known") | dict.fromkeys(wanted, "unanswered") | notes
+    became |= {lead_id: result.status for lead_id, result in found.items()}
+    await _write(app, run_id, leads, found, became)
     return {"leads": len(leads), "asked": len(wanted), "found": len(found)}
 
 
@@ -109,7 +110,7 @@ def _sort(asked: _Asked, lead_id: str, outcome: Outcome) -> None:
     if outcome.done:
         asked.references.append(outcome.reference)
         return
-    asked.notes[lead_id] = f"enrichment {outcome.status}: {outcome.reason}"
+    asked.notes[lead_id] = f"{outcome.status}: {outcome.reason}"
     asked.again += [lead_id] if waits(outcome) else []
 
 
@@ -135,19 +136,19 @@ async def _write(
     run_id: str,
     leads: Mapping[str, Lead],
     found: Mapping[str, Enrichment],
-    notes: Mapping[str, str],
+    became: Mapping[str, str],
 ) -> None:
+    """Who they are now, and by lead id what became of looking them up."""
     now = iso(app.kernel.clock.now())
 
     def change(connection: sa.Connection) -> None:
         current = read_leads(connection, list(leads))  # merged meanwhile, perhaps
         for identifier, lead in current.items():
-            result, note = found.get(identifier), notes.get(identifier, "")
-            if result is not None:
+            if (result := found.get(identifier)) is not None:
                 write_lead(connection, enriched(lead, result, now), now, "enriched")
-                note = "enrichment failed" if result.status == "failed" else ""
             where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
-            connection.execute(sa.update(run_lead).where(*where).values(state="enriched", reason=note))
+            values = {"state": "enriched", "enrichment": became.get(identifier, "")}
+            connection.execute(sa.update(run_lead).where(*where).values(**values))
 
     await app.kernel.store.write(change)
 

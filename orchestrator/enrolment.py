@@ -50,7 +50,9 @@ class Launch:
 async def launch_of(app: App, campaign_id: str) -> Launch:
     """The campaign. Raises `Fatal` where it was made in safe mode and would be for real now."""
     query = (
-        sa.select(campaign, run.c.mode).join(run, run.c.id == campaign.c.run_id).where(campaign.c.id == campaign_id)
+        sa.select(campaign, run.c.mode)
+        .join(run, run.c.id == campaign.c.run_id)
+        .where(campaign.c.id == campaign_id)
     )
     row = await app.kernel.store.read(lambda c: c.execute(query).one())
     if row.mode == "safe" and not (await app.kernel.switches.now()).safe_mode:

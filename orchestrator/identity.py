@@ -1,6 +1,6 @@
 """Every address under which a person may be in a campaign: an opt-out by one of them is an opt-out.
 
-    the address as given ─ its exact form ─ the same mailbox behind tags and dots ─ the same lead's addresses
+the address as given ─ its exact form ─ the same mailbox behind tags and dots ─ the same lead's addresses
 """
 
 from collections.abc import Iterable

@@ -32,7 +32,9 @@ def elsewhere(
 
 def taken(connection: sa.Connection, lead_ids: list[str], campaign_id: str) -> set[str]:
     """Those of these leads who are in another campaign."""
-    query = sa.select(lead.c.id).where(lead.c.id.in_(lead_ids), elsewhere(lead.c.id, lead.c.email, campaign_id))
+    query = sa.select(lead.c.id).where(
+        lead.c.id.in_(lead_ids), elsewhere(lead.c.id, lead.c.email, campaign_id)
+    )
     return set(connection.execute(query).scalars())
 
 

@@ -142,9 +142,7 @@ async def again(app: App, run_id: str) -> int:
         campaign.c.run_id == run_id, campaign.c.state.in_(("stalled", "live"))
     )
     rows = await app.kernel.store.read(lambda c: c.execute(query).all())
-    taken = [
-        row.id for row in rows if row.state == "stalled" or (await left_behind(app, row.id)).get("open")
-    ]
+    taken = [row.id for row in rows if row.state == "stalled" or (await left_behind(app, row.id)).get("open")]
     forget = sa.update(run).where(run.c.id == run_id).values(message="")
 
     def change(connection: sa.Connection) -> int:
@@ -170,7 +168,10 @@ def _again_in(app: App, connection: sa.Connection, campaign_id: str) -> int:
     where = campaign.c.id == campaign_id
     connection.execute(sa.update(campaign).where(where).values(**values, **next_version))
     if not row.stands:
-        open_ones = (campaign_lead.c.campaign_id == campaign_id, campaign_lead.c.state.in_(("failed", "refused")))
+        open_ones = (
+            campaign_lead.c.campaign_id == campaign_id,
+            campaign_lead.c.state.in_(("failed", "refused")),
+        )
         drafted = sa.update(campaign_lead).where(*open_ones).values(state="drafted", reason="")
         connection.execute(drafted)
     entry = Entry("campaign.taken_up_again", campaign_id, {"state": values["state"]})

@@ -1,9 +1,9 @@
 """Which endings are not the last word: those that time cures, and those that a person does.
 
-    in doubt                              looked up when it is asked for again: time
-    the vendor was away, or asked to wait time
-    kill switch, pause, halt, a cap       a person, or tomorrow
-    anything else                         final: asking again would change nothing
+in doubt                              looked up when it is asked for again: time
+the vendor was away, or asked to wait time
+kill switch, pause, halt, a cap       a person, or tomorrow
+anything else                         final: asking again would change nothing
 """
 
 from shared.effect import Outcome

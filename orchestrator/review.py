@@ -166,7 +166,8 @@ async def reject(kernel: Kernel, campaign_id: str, *, person: Person, version: i
         row = _pending(connection, campaign_id, version)
         _decide(connection, row, reason=why)
         _change(kernel, connection, campaign_id, state="rejected", decided_by=person.name)
-        turned_down = (run_lead.c.campaign_id == campaign_id, run_lead.c.state == "in_review")
+        mine = (run_lead.c.run_id == row.run_id, run_lead.c.campaign_id == campaign_id)
+        turned_down = (*mine, run_lead.c.state == "in_review")
         connection.execute(sa.update(run_lead).where(*turned_down).values(state="rejected", reason=why))
         payload: Payload = {"reason": why, "version": version}
         append(connection, [Entry("review.rejected", campaign_id, payload, person.name)], kernel.clock.now())

@@ -48,7 +48,7 @@ OPEN = ("drafted", "pending_review", "approved", "launching", "stalled")  # camp
 
 async def create(kernel: Kernel, params: Mapping[str, Json], *, key: str = "") -> Run:
     """Write down a new run; nothing begins yet. The same `key` always gives the same run, made once."""
-    identifier = digest("run/v1", key)[:10] if key else secrets.token_hex(5)
+    identifier = _of_key(key) if key else secrets.token_hex(5)
     safety = await kernel.switches.now()
     now = kernel.clock.now()
     values = {
@@ -71,6 +71,17 @@ async def create(kernel: Kernel, params: Mapping[str, Json], *, key: str = "") -
     return await get(kernel, identifier)
 
 
+async def of_key(kernel: Kernel, key: str) -> Run | None:
+    """The run that was made with this key, if there is one."""
+    query = sa.select(run).where(run.c.id == _of_key(key))
+    row = await kernel.store.read(lambda c: c.execute(query).one_or_none())
+    return _run(row) if row and key else None
+
+
+def _of_key(key: str) -> str:
+    return digest("run/v1", key)[:10]
+
+
 def asked(params: str) -> str:
     """Which flow a run asks for: research, plan, or run (both)."""
     return str(json.loads(params).get("asked", "run"))
@@ -89,7 +100,9 @@ async def ask(kernel: Kernel, identifier: str, flow: str) -> None:
         return ""
 
     if state := await kernel.store.write(change):
-        raise Invalid(f"this run is {state}; planning follows research", field="run_id", code="not_researched")
+        raise Invalid(
+            f"this run is {state}; planning follows research", field="run_id", code="not_researched"
+        )
 
 
 async def get(kernel: Kernel, identifier: str) -> Run:

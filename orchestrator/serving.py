@@ -19,18 +19,19 @@ from shared.sockets import listen
 @asynccontextmanager
 async def listening(app: App, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the web application; yields its address. Port 0 takes a free one."""
-    bound = listen(host, port)
-    address = f"{host}:{bound.getsockname()[1]}"
-    hosts = frozenset({address, address.replace("127.0.0.1", "localhost")})
-    web: ASGIApp = create_web(app, hosts=hosts)
-    config = uvicorn.Config(web, log_level="critical", access_log=False, server_header=False, lifespan="off")
-    server = uvicorn.Server(config)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve, [bound])
-        try:
-            yield f"http://{address}"
-        finally:
-            server.should_exit = True
+    with listen(host, port) as bound:  # closed here too: a server that is cancelled leaves its socket open
+        address = f"{host}:{bound.getsockname()[1]}"
+        web: ASGIApp = create_web(app, hosts=frozenset({address, address.replace("127.0.0.1", "localhost")}))
+        config = uvicorn.Config(
+            web, log_level="critical", access_log=False, server_header=False, lifespan="off"
+        )
+        server = uvicorn.Server(config)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [bound])
+            try:
+                yield f"http://{address}"
+            finally:
+                server.should_exit = True
 
 
 async def gatekeeper(settings: Settings, host: str, port: int, *, with_worker: bool) -> None:

@@ -66,6 +66,11 @@ async def pause_at_vendor(
     return len(confirmed), len(rows)
 
 
+def unconfirmed(connection: sa.Connection, safety: Safety) -> list[str]:
+    """In the caller's transaction: campaigns that stand still here, and that the vendor may still be sending."""
+    return [str(row.id) for row in _sending(connection) if _stands(safety, str(row.id))]
+
+
 def _stands(safety: Safety, campaign_id: str) -> bool:
     return safety.killed or standing(safety, VENDOR, campaign_id) is not None
 

@@ -62,9 +62,7 @@ def suppress_in(
     return new
 
 
-def _suppress_domain(
-    kernel: Kernel, connection: sa.Connection, target: str, said: Mapping[str, str]
-) -> bool:
+def _suppress_domain(kernel: Kernel, connection: sa.Connection, target: str, said: Mapping[str, str]) -> bool:
     new = kernel.suppression.add_in(connection, target, **said)
     domain, now = registrable(ascii_domain(target.strip().strip("."))), kernel.clock.now()
     _open(connection, "domain", domain, said["reason"], now, anew=new)
@@ -75,9 +73,7 @@ def _suppress_domain(
     return new
 
 
-def open_in(
-    connection: sa.Connection, email: str, reason: str, now: datetime, *, anew: bool = False
-) -> None:
+def open_in(connection: sa.Connection, email: str, reason: str, now: datetime, *, anew: bool = False) -> None:
     """In the caller's transaction: this address is to be stopped everywhere. `anew`: even if it was before."""
     _open(connection, "person", email, reason, now, anew=_leave_campaigns(connection, email, reason) or anew)
 

@@ -19,6 +19,9 @@ from shared.schema import (
 )
 
 
+ANSWERED = ("known", "found")  # run_lead.enrichment of people we know enough about, or were told of
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Counts of one run; effects, events and suppression are those of the whole installation."""
@@ -85,7 +88,7 @@ def _funnel(connection: sa.Connection, run_id: str) -> dict[str, int]:
     in_run = run_lead.c.run_id == run_id
     states = _count(connection, _by(run_lead.c.state, in_run))
     total = sum(states.values())
-    enriched = sa.select(sa.func.count()).where(in_run, run_lead.c.reason.not_like("enrichment %"))
+    enriched = sa.select(sa.func.count()).where(in_run, run_lead.c.enrichment.in_(ANSWERED))
     tiers = _count(connection, _by(run_lead.c.tier, in_run, run_lead.c.tier.not_in(("", "disqualified"))))
     return {
         "sourced": total,

@@ -205,9 +205,10 @@ async def _begin(
         "asked": asked,
         "key": key,
     }
-    run = await runs.create(app.kernel, params, key=f"{asked}:{key}" if key else "")
-    if run.correlation_id != correlation():
-        return _replayed(run, params)
+    once = f"{asked}:{key}" if key else ""
+    if known := await runs.of_key(app.kernel, once):
+        return _replayed(known, params)
+    run = await runs.create(app.kernel, params, key=once)
     message = "Carried out by the worker; see orchestrator_get_run."
     return Outcome("applied", "", message, run.id, correlation_id=correlation())
 
@@ -275,7 +276,7 @@ async def pause_campaigns(
 
 
 async def _stood_still(app: App, said: str, reason: str, reference: str = "") -> Outcome:
-    """Pause at the vendor what stands still here, and tell how many of those it confirmed; the worker goes on trying."""
+    """Pause at the vendor what stands still here, and tell how many it confirmed; the worker goes on trying."""
     confirmed, total = await standstill.pause_at_vendor(app, await app.kernel.switches.now(), reason)
     message = f"{said}; the vendor confirmed {confirmed} of {total} campaigns that may be sending."
     detail: dict[str, Json] = {"confirmed": confirmed, "of": total}
@@ -287,7 +288,9 @@ async def engage_kill_switch(app: App, reason: Reason, idempotency_key: Key = ""
     """Stop every effect in every process, now, and pause live campaigns at the vendor. Only an admin releases it."""
     if await app.kernel.switches.kill(actor="agent", reason=reason):
         return await _stood_still(app, "Stopped", reason)
-    message = "Stopped by the flag file; the database could not be written, so campaigns run on at the vendor."
+    message = (
+        "Stopped by the flag file; the database could not be written, so campaigns run on at the vendor."
+    )
     return Outcome("applied", "", message, correlation_id=correlation())
 
 

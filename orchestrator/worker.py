@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import anyio
 import sqlalchemy as sa
 
-from orchestrator import inbox, marks, outreach, reconcile, runs, settled, standstill, stopping
+from orchestrator import inbox, marks, outreach, reconcile, runs, settled, standstill, stopping, watching
 from orchestrator.app import App
 from orchestrator.engine import ENDED, EnginePort, open_engine
 from orchestrator.later import Later
 from orchestrator.pipeline import flows
-from shared.errors import SwarmError
+from shared.alerts import open_alerts
+from shared.errors import Fatal, SwarmError
 from shared.schema import campaign, run
 from shared.telemetry import correlated, logger
 
@@ -25,6 +26,7 @@ ROUND_SECONDS = 0.2
 STOP_SECONDS = 0.5
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
+WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 GAVE_UP = "the pipeline gave up on it; the log has why, under the run's correlation id"
 Work = Callable[[], Awaitable[object]]
@@ -45,6 +47,7 @@ class Worker:
 
     app: App
     engine: EnginePort
+    broken: dict[str, str] = field(default_factory=dict)  # parts that failed last time → kind of error
     _known: set[str] = field(default_factory=set)  # flows that were started already
 
     async def serve(self) -> None:
@@ -52,6 +55,7 @@ class Worker:
         app, clock = self.app, self.app.kernel.clock
         every = app.kernel.settings.safety.checkpoints.every_seconds
         pauses, doubts, told = Later(clock, 1.0, 30.0), Later(clock, 10.0, 600.0), Later(clock, 5.0, 600.0)
+        alerts = open_alerts(app.kernel)
         parts: list[tuple[str, float, Work]] = [
             ("standstill", 1.0, lambda: standstill.work(app, pauses)),
             ("flows", ROUND_SECONDS, self.start_flows),
@@ -63,6 +67,7 @@ class Worker:
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
             ("checkpoint", every, self._checkpoint),
+            ("watch", WATCH_SECONDS, lambda: watching.work(app.kernel, alerts, self.broken)),
         ]
         async with anyio.create_task_group() as tasks:
             for part in parts:
@@ -73,7 +78,9 @@ class Worker:
         failures = 0
         while True:
             failures = 0 if await self._once(name, work) else failures + 1
-            rest = every if not failures else min(LONGEST_REST, max(every, 1.0) * 2.0 ** min(failures - 1, 10))
+            rest = (
+                every if not failures else min(LONGEST_REST, max(every, 1.0) * 2.0 ** min(failures - 1, 10))
+            )
             await self.app.kernel.clock.sleep(rest)
 
     async def _once(self, name: str, work: Work) -> bool:
@@ -82,11 +89,15 @@ class Worker:
                 await work()
         except SwarmError as error:
             log.warning("worker.part_failed", part=name, kind=error.kind, code=error.code)
+            if isinstance(error, Fatal):
+                self.broken[name] = error.code or error.kind
             return False
-        except Exception:
+        except Exception as error:
             # The worker is what stops people and settles doubt: it outlives a bug in one of its parts.
             log.exception("worker.part_broke", part=name)
+            self.broken[name] = type(error).__name__
             return False
+        self.broken.pop(name, None)
         return True
 
     async def _checkpoint(self) -> None:
@@ -118,7 +129,9 @@ class Worker:
             gone += 1
             log.error("worker.flow_gave_up", flow=one.flow)
             if one.flow == "launch":
-                await outreach.stall(self.app, str(one.args["campaign_id"]), GAVE_UP, int(one.args["version"]))
+                await outreach.stall(
+                    self.app, str(one.args["campaign_id"]), GAVE_UP, int(one.args["version"])
+                )
             else:
                 await runs.fail(self.app.kernel, str(one.args["run_id"]), GAVE_UP)
         return gone

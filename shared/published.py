@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from shared.errors import Fatal
 from shared.telemetry import logger
 
 log = logger("published")
+END_BYTES = 8_192  # of a file, where its newest checkpoints are
+SIZE = re.compile(r"[^\n]*\n([0-9]{1,18})\n")  # a checkpoint's second line
 
 
 def append(files: Sequence[Path], text: str) -> None:
@@ -17,7 +20,7 @@ def append(files: Sequence[Path], text: str) -> None:
         try:
             _append(path, json.dumps({"note": text}) + "\n")
         except OSError as error:
-            log.error("checkpoint.not_published", file=path.name, error=type(error).__name__)  # noqa: TRY400
+            log.error("checkpoint.not_published", file=path.name, error=type(error).__name__)  # noqa: TRY400 - no trace: which file and what kind is all
 
 
 def _append(path: Path, line: str) -> None:
@@ -33,6 +36,18 @@ def _append(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+def covered(path: Path) -> int:
+    """How many entries the newest checkpoints in a file cover, as they say themselves; 0 if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return 0
+    sizes = [SIZE.match(text) for text in _read_lines(lines)]
+    return max((int(found[1]) for found in sizes if found), default=0)
+
+
 def read(files: Sequence[Path]) -> dict[str, list[str]]:
     """The checkpoints by file. `Fatal` for one that is there and can't be read: it may tell of a rollback."""
     try:
@@ -43,8 +58,12 @@ def read(files: Sequence[Path]) -> dict[str, list[str]]:
 
 def _notes(path: Path) -> list[str]:
     """The checkpoints in a file; lines that a crash cut off are left out."""
+    return _read_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+def _read_lines(lines: Sequence[str]) -> list[str]:
     notes = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines:
         try:
             notes.append(str(json.loads(line)["note"]))
         except (ValueError, KeyError, TypeError):

@@ -343,6 +343,8 @@ async def serve(app: ASGIApp, *, port: int = 0, host: str = "127.0.0.1") -> Asyn
             yield f"http://{host}:{bound.getsockname()[1]}"
         finally:
             while not server.started and not running.done():
-                await anyio.lowlevel.checkpoint()  # one that is told to end while it begins leaves its socket open
+                await (
+                    anyio.lowlevel.checkpoint()
+                )  # one that is told to end while it begins leaves its socket open
             server.should_exit = True
             await running

@@ -279,7 +279,7 @@ run_lead = sa.Table(
     _text("tier"),
     sa.Column("score", N, nullable=False, server_default="0"),
     _text("reason"),
-    _text("enrichment"),  # reference of the look-up under way
+    _text("enrichment"),  # known, found, not_found, failed, unanswered, or how the look-up ended: why
     _text("data", "{}"),
     _text("campaign_id"),
 )

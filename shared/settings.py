@@ -66,6 +66,29 @@ class Checkpoints(Strict):
     publish_to: tuple[str, ...] = ()
 
 
+Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 7)]
+
+
+class AlertRules(Strict):
+    """When our own people are told; where mail goes and the runbook is. Minutes: how long something may last."""
+
+    runbook: str = "docs/RUNBOOK.md"
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
+    quiet_minutes: Minutes = 30
+    in_doubt_minutes: Minutes = 15
+    suppression_minutes: Minutes = 60
+    stop_minutes: Minutes = 2
+    vendor_pause_minutes: Minutes = 2
+    inbox_minutes: Minutes = 5
+    review_minutes: Minutes = 60 * 24
+    handoff_late_minutes: Minutes = 0
+    checkpoint_minutes: Minutes = 5
+    inbox_failed: Annotated[int, Field(ge=0)] = 0
+    audit_exposed: Annotated[int, Field(ge=1)] = 500
+    disk_free_mb: Annotated[int, Field(ge=0)] = 500
+
+
 class SafetyFile(Strict):
     """safety.yaml: what bounds and guards every effect."""
 
@@ -78,6 +101,7 @@ class SafetyFile(Strict):
     approvals: Approvals
     caps: Caps = Caps()
     checkpoints: Checkpoints = Checkpoints()
+    alerts: AlertRules = AlertRules()
     free_mail: tuple[str, ...] = ()
 
 
@@ -176,7 +200,8 @@ class Settings:
     @property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in force, so that the log can leave them out."""
-        each = ((vendor.api_key, *vendor.secrets.values()) for vendor in self.vendors.values())
+        each = [(vendor.api_key, *vendor.secrets.values()) for vendor in self.vendors.values()]
+        each.append(tuple(self.variables.get(name, "") for name in ("SLACK_WEBHOOK_URL", "SMTP_URL")))
         return tuple(value for values in each for value in values if value)
 
     @property

@@ -39,8 +39,8 @@ if sqlite3.sqlite_version_info >= SOUND:
     sqlite: ModuleType = sqlite3
 else:
     try:
-        import pysqlite3.dbapi2 as sqlite  # type: ignore[no-redef]
-    except ImportError:  # a platform without the wheel: one process only, see `_alone`
+        import pysqlite3.dbapi2 as sqlite  # type: ignore[no-redef]  # the same interface, newer inside
+    except ImportError:  # a platform without the wheel: one process only, see `_only_process`
         sqlite = sqlite3
 
 log = logger("store")

@@ -1,4 +1,4 @@
-"""Asks running emulators for the truth, and tells them what to do: the other end of `sandbox.py`'s control endpoints."""
+"""Asks running emulators for the truth, and tells them what to do: the other end of `sandbox.py`'s controls."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager

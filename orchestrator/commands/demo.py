@@ -49,8 +49,11 @@ def demo(
     console = Console(stderr=True)
     clock = SystemClock()
     started = clock.monotonic()
+    folder = journey.fresh_home(home.absolute())
     passes = run(
-        lambda: _demo(home, leads, console, approve=approve_all or not sys.stdin.isatty(), live=live_sandbox)
+        lambda: _demo(
+            folder, leads, console, approve=approve_all or not sys.stdin.isatty(), live=live_sandbox
+        )
     )
     elapsed = clock.monotonic() - started
     report = {"elapsed_seconds": round(elapsed, 1), "passes": [_plain(one) for one in passes]}
@@ -59,8 +62,7 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _demo(home: Path, leads: int, console: Console, *, approve: bool, live: bool) -> list[Pass]:
-    folder = journey.fresh_home(home.absolute())
+async def _demo(folder: Path, leads: int, console: Console, *, approve: bool, live: bool) -> list[Pass]:
     configure("WARNING", load_keys(folder).pepper)
 
     def tell(text: str) -> None:
@@ -101,7 +103,7 @@ def _plain(one: Pass) -> dict[str, Any]:
         "summary": asdict(one.summary),
         "vendor_writes": dict(one.writes),
         "mailed": one.sent_to,
-        "waiting_for_an_operator": one.waiting,
+        "campaigns_waiting": one.waiting,
         "audit": {"ok": one.proof.ok, "entries": one.proof.size, "checkpoints": one.proof.checkpoints},
     }
 
@@ -113,7 +115,7 @@ def _print(out: Console, passes: list[Pass], elapsed: float) -> None:
         [name, *(one.summary.funnel.get(name, 0) for one in passes)] for name in first.summary.funnel
     ]
     rows += [
-        ["campaigns waiting for an operator (C-level)", *(one.waiting for one in passes)],
+        ["campaigns that still wait for a person", *(one.waiting for one in passes)],
         ["written at vendors, by their own logs", *(sum(one.writes.values()) for one in passes)],
         ["people mailed, by the vendor's own log", *(one.sent_to for one in passes)],
     ]

@@ -1,6 +1,7 @@
 """swarm serve · gatekeeper · worker · sandbox: what stays running."""
 
 import importlib
+import os
 import runpy
 import signal
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from orchestrator.app import open_app
 from orchestrator.commands.terminal import run, settings
+from shared.clock import SystemClock
 
 commands = typer.Typer()
 SERVERS = "ghl, hunter, enricher, instantly, documents or orchestrator"
@@ -59,6 +61,9 @@ def sandbox(
     state: Annotated[Path | None, typer.Option(help="folder to keep state in; memory when absent")] = None,
     faults: Annotated[Path | None, typer.Option(help="a fault plan, YAML")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="written with the address once it serves")] = None,
+    follow_parent: Annotated[
+        bool, typer.Option(help="end when the process that started this one ends")
+    ] = False,
 ) -> None:
     """Run the vendors' emulators on loopback: every vendor under its own path, with fault injection."""
     emulating = importlib.import_module("orchestrator.emulators")
@@ -68,7 +73,7 @@ def sandbox(
             Console(stderr=True).print(f"vendor emulators at {address}", style="dim")
             if ready_file is not None:
                 ready_file.write_text(address, encoding="utf-8")
-            await _until_ended()
+            await (_until_orphaned() if follow_parent else _until_ended())
 
     run(work)
 
@@ -81,3 +86,18 @@ async def _until_ended() -> None:
                 return
     except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
         await anyio.sleep_forever()
+
+
+async def _until_orphaned() -> None:
+    """Wait until whoever started this process is gone, or ends it politely."""
+    clock, parent = SystemClock(), os.getppid()
+    async with anyio.create_task_group() as tasks:
+
+        async def ended() -> None:
+            await _until_ended()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(ended)
+        while os.getppid() == parent:
+            await clock.sleep(0.5)
+        tasks.cancel_scope.cancel()

@@ -6,14 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import anyio.to_thread
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from orchestrator import outreach, runs
 from orchestrator.app import App, open_app
+from orchestrator.commands.inputs import borrowed, take_over
 from orchestrator.commands.terminal import AsJson, pairs, run, settings, show, table
-from orchestrator.following import RESTS, Watcher, follow, somebody_works
+from orchestrator.following import Watcher, follow, follow_launch, somebody_works
 from orchestrator.intake import Imported, import_path
 from orchestrator.runs import Run
 from orchestrator.summary import summarise
@@ -32,9 +34,12 @@ def import_file(
 ) -> None:
     """Take leads from a file. Bad rows are quarantined with line and reason; the good ones go on."""
 
+    found = settings()
+
     async def work() -> Imported:
-        async with open_app(settings(), role="command", ports=("source",)) as app:
-            return await import_path(app, str(file.absolute()))
+        async with open_app(found, role="command", ports=("source",)) as app:
+            with borrowed(found.home, file) as taken:
+                return await import_path(app, str(taken))
 
     done = run(work)
 
@@ -45,7 +50,7 @@ def import_file(
         for problem in done.problems:
             console.print(f"  {problem}", markup=False)
 
-    show(asdict(done), as_json, human)
+    show({**asdict(done), "path": str(file.absolute())}, as_json, human)
 
 
 @contextmanager
@@ -73,12 +78,10 @@ def bars() -> Iterator[Watcher]:
         yield watch
 
 
-def _params(files: list[Path] | None, posts: list[str] | None, asked: str) -> dict[str, Any]:
-    missing = [str(file) for file in files or [] if not file.is_file()]
-    if missing:
-        raise Invalid(f"no such file: {', '.join(missing)}", field="file")
+def _params(home: Path, files: list[Path] | None, posts: list[str] | None, asked: str) -> dict[str, Any]:
     return {
-        "files": [str(file.absolute()) for file in files or []],
+        # The worker that reads them may be another process, in another folder.
+        "files": [str(take_over(home, file)) for file in files or []],
         "posts": [{"url": url, "kind": "commenters"} for url in posts or []],
         "stored": not files and not posts,
         "asked": asked,
@@ -93,10 +96,12 @@ async def _new(app: App, params: dict[str, Any]) -> Run:
 
 
 def _begin(files: list[Path] | None, posts: list[str] | None, asked: str, as_json: bool) -> None:
-    params = _params(files, posts, asked)
+    found = settings()
 
     async def work() -> dict[str, Any]:
-        async with open_app(settings(), role="command") as app:
+        async with open_app(found, role="command") as app:
+            # Only now: what is configured wrongly leaves nothing of people behind.
+            params = await anyio.to_thread.run_sync(_params, found.home, files, posts, asked)
             return await _report(app, await _new(app, params))
 
     _tell(run(work), as_json)
@@ -111,6 +116,10 @@ def _tell(report: dict[str, Any], as_json: bool) -> None:
         console.print(pairs(f"Run {report['id']}: {report['state']}", report["summary"]["funnel"]))
         if report["message"]:
             console.print(report["message"], style="red", markup=False)
+        if stalled := report["summary"]["campaigns"].get("stalled", 0):
+            console.print(
+                f"{stalled} campaigns stalled in their launch; again: swarm implement {report['id']}"
+            )
         waiting = report["summary"]["campaigns"].get("pending_review", 0)
         if waiting:
             console.print(f"{waiting} campaigns wait for a person: swarm gatekeeper")
@@ -120,6 +129,8 @@ def _tell(report: dict[str, Any], as_json: bool) -> None:
     show(report, as_json, human)
     if report["state"] == "failed":
         raise typer.Exit(1)
+    if report["summary"]["campaigns"].get("stalled"):
+        raise typer.Exit(75)
 
 
 @commands.command()
@@ -144,12 +155,11 @@ def _continue(run_id: str, phase: Literal["plan", "implement"], as_json: bool) -
                 await outreach.again(app, run_id)
             async with somebody_works(app):
                 with bars() as watch:
-                    until = (
-                        frozenset(RESTS)
-                        if phase == "plan"
-                        else frozenset({"finished", "failed", "cancelled"})
-                    )
-                    return await _report(app, await follow(app, run_id, watch, until))
+                    if phase == "implement":
+                        await follow_launch(app, run_id, watch)
+                    else:
+                        await follow(app, run_id, watch)
+            return await _report(app, await runs.get(app.kernel, run_id))
 
     _tell(run(work), as_json)
 
@@ -169,7 +179,10 @@ def plan(run_id: RunId, as_json: AsJson = False) -> None:
 
 @commands.command()
 def implement(run_id: RunId, as_json: AsJson = False) -> None:
-    """Phase 3: launch what a person approved, stalled launches again, and wait until nothing is open."""
+    """Phase 3: launch what a person approved, take stalled launches up again, and wait until each has ended.
+
+    Campaigns that wait for a person are left to wait. Exit status 75 where one is stalled.
+    """
     _continue(run_id, "implement", as_json)
 
 

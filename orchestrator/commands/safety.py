@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from orchestrator import standstill
+from orchestrator.app import open_app
 from orchestrator.commands.terminal import (
     AsJson,
     Reason,
@@ -18,8 +20,9 @@ from orchestrator.commands.terminal import (
     show,
     table,
 )
-from shared.errors import Retryable
+from shared.errors import ConfigError, Retryable, SwarmError
 from shared.kernel import Kernel, open_kernel
+from shared.settings import Settings
 from shared.switches import raise_flag
 
 commands = typer.Typer()
@@ -83,11 +86,26 @@ def kill(reason: Reason = "by hand", as_json: AsJson = False) -> None:
                 await opened.audit.checkpoint("kill")
         except Retryable:
             in_database = False
-        return {"kill_switch": "on", "in_database": in_database}
+        paused = await _paused_at_vendor(found, reason) if in_database else {"problem": "not tried"}
+        return {"kill_switch": "on", "in_database": in_database, **paused}
 
     result = run(work)
     note = "" if result["in_database"] else " (by the flag file; the database could not be written)"
-    show(result, as_json, f"Stopped. No effect begins any more{note}. `swarm release` lets it go on.")
+    left = f"Campaigns at the vendor were not paused: {result['problem']}."
+    if not result["problem"]:
+        left = f"The vendor confirmed {result['paused']} of {result['of']} campaigns paused."
+    show(result, as_json, f"Stopped. No effect begins any more{note}. {left} `swarm release` lets it go on.")
+
+
+async def _paused_at_vendor(found: Settings, reason: str) -> dict[str, object]:
+    """What the vendor sends by itself stops too. Whatever is wrong there, the kill switch is on already."""
+    try:
+        async with open_app(found, role="command", ports=("sequencer",)) as app:
+            safety = await app.kernel.switches.now()
+            confirmed, total = await standstill.pause_at_vendor(app, safety, reason)
+            return {"paused": confirmed, "of": total, "problem": ""}
+    except (ConfigError, SwarmError, BaseExceptionGroup):
+        return {"problem": "the sequencer could not be opened; see swarm doctor"}
 
 
 @commands.command()

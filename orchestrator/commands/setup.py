@@ -13,6 +13,7 @@ from rich.console import Console
 from orchestrator.accounts import first_admin_link
 from orchestrator.app import App, open_app
 from orchestrator.commands.terminal import AsJson, kernel, run, settings, show, table
+from orchestrator.inbox import not_understood
 from orchestrator.rules import load_rules
 from shared.errors import Conflict, SwarmError
 from shared.ports import Check
@@ -116,7 +117,7 @@ async def _inside(app: App) -> list[Check]:
     verdict = await app.kernel.audit.verify()
     counts = await app.kernel.ledger.counts()
     safety = await app.kernel.switches.now()
-    doubtful = counts.get("in_doubt", 0)
+    doubtful, odd = counts.get("in_doubt", 0), await not_understood(app.kernel)
     return [
         Check(
             "audit log",
@@ -126,6 +127,7 @@ async def _inside(app: App) -> list[Check]:
         Check(
             "effects in doubt", ok=doubtful == 0, message=f"{doubtful}; swarm effects list --status in_doubt"
         ),
+        Check("webhooks not understood", ok=odd == 0, message=f"{odd}; the log has why"),
         Check("kill switch", ok=not safety.killed, message=", ".join(safety.kill_sources) or "off"),
         Check(
             "safe mode",

@@ -63,7 +63,7 @@ def _routes() -> list[BaseRoute]:
     static = StaticFiles(directory=str(files("orchestrator.web") / "static"))
     return [
         Mount("/static", static, name="static"),
-        *_get({"/healthz": health.alive, "/readyz": health.ready}),
+        *_get({"/healthz": health.alive, "/readyz": health.ready, "/metrics": health.metrics}),
         *_get({"/login": login.show, "/setup/{token}": login.show_setup}),
         *_post({"/login": login.log_in, "/logout": login.log_out, "/setup/{token}": login.set_up}),
         *_get({"/": dashboard.show, "/campaigns": campaigns.show, "/handoffs": handoffs.show}),

@@ -9,6 +9,7 @@ from orchestrator.accounts import Visit
 from orchestrator.summary import summarise
 from orchestrator.web.desk import desk, page
 from orchestrator.web.session import shown
+from shared.alerts import link, open_alerts
 from shared.kernel import Kernel
 from shared.ledger import OPEN
 from shared.schema import handoff, stop
@@ -36,6 +37,9 @@ async def show(request: Request, visit: Visit) -> Response:
         open_handoffs=await _count(kernel, handoff, handoff.c.state != "closed"),
         open_stops=await _count(kernel, stop, stop.c.state == "open"),
         head=await kernel.audit.head(),
+        alerts=await open_alerts(kernel).shown(),
+        channels=open_alerts(kernel).channels,
+        runbook=lambda name: link(kernel.settings.safety.alerts.runbook, name),
     )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import anyio
+
 from orchestrator import demo, review, runs
 from orchestrator.app import App, open_app
 from orchestrator.dossier import detail, queue
@@ -87,7 +89,7 @@ async def killed_run(home: Path, *, leads: int, kills: int, seed: int, longest: 
     """Run `leads` people through everything, killing the process `kills` times on the way."""
     clock, dice, port = SystemClock(), random.Random(seed), free_port()
     began = clock.monotonic()
-    home.mkdir(parents=True, exist_ok=True)
+    await anyio.Path(home).mkdir(parents=True, exist_ok=True)
     async with demo.emulated(home) as address, open_witness(address) as witness:
         run_id = await _prepare(home, address, leads, port, witness)
         done = 0

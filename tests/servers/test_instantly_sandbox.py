@@ -176,7 +176,7 @@ def test_shares_of_what_people_do_are_as_configured() -> None:
         sum(nature.reply is not None for nature in tempers),
         sum(nature.opens for nature in tempers),
     ]
-    assert [round(share / 5_000, 2) for share in shares] == pytest.approx([0.04, 0.03, 0.10, 0.40], abs=0.02)
+    assert [round(share / 5_000, 2) for share in shares] == pytest.approx([0.04, 0.03, 0.20, 0.40], abs=0.02)
     assert len({nature.reply for nature in tempers}) == 8
 
 

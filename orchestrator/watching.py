@@ -1,0 +1,212 @@
+"""The watch: reads how things stand, decides what a person must be told, and has it told.
+
+look ─▶ facts ─ decide (pure) ─▶ alerts ─ raised or cleared in the table ─ delivered
+     └ the database can't be read or written ─▶ told without it
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import anyio.to_thread
+import sqlalchemy as sa
+
+from orchestrator import standstill
+from shared import published
+from shared.alerts import Alert, Alerts, Severity
+from shared.kernel import Kernel
+from shared.metrics import Queue, Standing, age, standing
+from shared.schema import alert as alert_table
+from shared.schema import audit_checkpoint
+from shared.settings import AlertRules, Settings
+from shared.store import Unavailable
+from shared.switches import Safety
+from shared.switches import standing as pause_of
+
+MEGABYTE = 1_000_000
+# Everything that `decide` may raise: what it doesn't raise any more is over.
+WATCHED = frozenset(
+    {
+        *("kill_switch", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
+        *("inbox_failed", "reviews", "handoffs", "audit_exposed", "checkpoint", "worker_part", "disk"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What alerts are decided by. Ages in seconds."""
+
+    standing: Standing
+    kill_sources: tuple[str, ...] = ()
+    kill_age: float = 0.0
+    halts: tuple[str, ...] = ()  # what stands still by a rule
+    vendor_pause: Queue = field(default_factory=Queue)
+    # File → age of the first checkpoint that it lacks.
+    unpublished: Mapping[str, float] = field(default_factory=dict)
+    free_mb: float = 0.0
+    broken: Mapping[str, str] = field(default_factory=dict)  # part of the worker → kind of error
+
+
+async def work(kernel: Kernel, alerts: Alerts, broken: Mapping[str, str]) -> int:
+    """One look, and everything that follows from it. Returns how many alerts stand.
+
+    `broken`: parts of the worker that failed the last time, with the kind of error. Raises `Unavailable`, told.
+    """
+    try:
+        found = decide(await look(kernel, broken), kernel.settings.safety.alerts)
+        await alerts.see(found, WATCHED)
+        await alerts.deliver()
+    except Unavailable:
+        await alerts.cry(NO_DATABASE)
+        raise
+    return len(found)
+
+
+NO_DATABASE = Alert(
+    "database",
+    "critical",
+    "the database can't be read or written; nothing is done outside meanwhile",
+    value=1,
+    threshold=0,
+    unit="failures",
+)
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
+async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
+    """How things stand: one consistent read of the database, the published files and the disk."""
+    covered, free = await anyio.to_thread.run_sync(_disk, kernel.settings)
+    now = kernel.clock.now()
+
+    def query(connection: sa.Connection) -> Facts:
+        safety = kernel.switches.state(connection)
+        return Facts(
+            standing=standing(connection, safety, now),
+            kill_sources=safety.kill_sources,
+            kill_age=_aged(_killed_at(connection, safety), now),
+            halts=tuple(pause.scope for pause in safety.pauses if pause.kind == "halt"),
+            vendor_pause=_unconfirmed(connection, safety, now),
+            unpublished=_unpublished(connection, covered, now),
+            free_mb=free / MEGABYTE,
+            broken=dict(broken),
+        )
+
+    return await kernel.store.read(query)
+
+
+def _disk(settings: Settings) -> tuple[dict[str, int], int]:
+    """What each published file covers, and the free bytes."""
+    elsewhere = [Path(name).expanduser() for name in settings.safety.checkpoints.publish_to]
+    files = [settings.home / "checkpoints.jsonl", *elsewhere]
+    return {_short(path): published.covered(path) for path in files}, shutil.disk_usage(settings.home).free
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _aged(moment: str, now: datetime) -> float:
+    return age(moment, now) if moment else 0.0
+
+
+def _killed_at(connection: sa.Connection, safety: Safety) -> str:
+    """Since when; a flag file or a variable doesn't say, so it is when the watch saw it first."""
+    if not safety.killed or safety.killed_at:
+        return safety.killed_at
+    mine = (alert_table.c.name == "kill_switch", alert_table.c.cleared_at == "")
+    return connection.execute(sa.select(alert_table.c.raised_at).where(*mine)).scalar() or ""
+
+
+def _unconfirmed(connection: sa.Connection, safety: Safety, now: datetime) -> Queue:
+    """Campaigns that stand still here and not, as far as we know, at their vendor."""
+    if not (safety.killed or safety.pauses):
+        return Queue()
+    killed = _killed_at(connection, safety)
+    ages = [_aged(_since(safety, one, killed), now) for one in standstill.unconfirmed(connection, safety)]
+    return Queue(len(ages), max(ages, default=0.0))
+
+
+def _since(safety: Safety, campaign_id: str, killed_at: str) -> str:
+    pause = pause_of(safety, standstill.VENDOR, campaign_id)
+    return min(filter(None, (killed_at, pause.at if pause else "")), default="")
+
+
+def _unpublished(connection: sa.Connection, covered: Mapping[str, int], now: datetime) -> dict[str, float]:
+    """Files that lack a checkpoint, and for how long."""
+    ages: dict[str, float] = {}
+    for file, size in covered.items():
+        missing = sa.select(sa.func.min(audit_checkpoint.c.at)).where(audit_checkpoint.c.size > size)
+        if since := connection.execute(missing).scalar():
+            ages[file] = age(since, now)
+    return ages
+
+
+# ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────
+def decide(facts: Facts, rules: AlertRules) -> list[Alert]:
+    """Everything that a person must be told of, as things stand."""
+    return [*_stopped(facts), *_waiting(facts, rules), *_too_many(facts, rules), *_broken(facts, rules)]
+
+
+def _stopped(facts: Facts) -> Iterator[Alert]:
+    if facts.standing.killed:
+        text = f"the kill switch is on, by {', '.join(facts.kill_sources)}: no effect begins"
+        yield Alert("kill_switch", "critical", text, 1, 0, "switches", f"for {_span(facts.kill_age)}")
+    for scope in facts.halts:
+        text = "a rule stopped this; a named person clears it"
+        yield Alert("halt", "critical", text, 1, 0, "halts", scope=scope)
+
+
+def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
+    """What may last some minutes, and lasts longer."""
+    now = facts.standing
+    yield from _late("in_doubt", "critical", now.in_doubt, rules.in_doubt_minutes, "effects are in doubt")
+    text = "opt-outs are not confirmed by every vendor; enter them there by hand"
+    yield from _late("suppression_sync", "critical", now.suppression_sync, rules.suppression_minutes, text)
+    text = "stops are not confirmed by every vendor"
+    yield from _late("stops", "warning", now.stops, rules.stop_minutes, text)
+    text = "campaigns stand still here, and the vendor may still be sending them"
+    yield from _late("vendor_pause", "critical", facts.vendor_pause, rules.vendor_pause_minutes, text)
+    yield from _late("inbox", "warning", now.inbox, rules.inbox_minutes, "webhooks wait to be understood")
+    yield from _late("reviews", "warning", now.reviews, rules.review_minutes, "campaigns wait for a review")
+    text = "handoffs are past their due time"
+    yield from _late("handoffs", "warning", now.handoffs_overdue, rules.handoff_late_minutes, text)
+
+
+def _late(name: str, severity: Severity, queue: Queue, minutes: float, text: str) -> Iterator[Alert]:
+    """One alert if the oldest of a queue waits longer than that."""
+    if queue.count and queue.oldest_seconds > minutes * 60:
+        waited = round(queue.oldest_seconds / 60, 1)
+        yield Alert(name, severity, f"{queue.count} {text}", waited, minutes, "minutes", "age of the oldest")
+
+
+def _too_many(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
+    failed, exposed = facts.standing.inbox_failed, facts.standing.audit_exposed
+    if failed > rules.inbox_failed:
+        text = "webhooks couldn't be understood, and wait for a person"
+        yield Alert("inbox_failed", "warning", text, failed, rules.inbox_failed, "webhooks")
+    if exposed > rules.audit_exposed:
+        text = "audit entries are covered by no checkpoint"
+        yield Alert("audit_exposed", "critical", text, exposed, rules.audit_exposed, "entries")
+
+
+def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
+    """What doesn't work on this machine."""
+    for file, seconds in facts.unpublished.items():
+        if seconds > rules.checkpoint_minutes * 60:
+            text = "checkpoints of the audit log aren't written to this file"
+            waited, limit = round(seconds / 60, 1), rules.checkpoint_minutes
+            window = "age of the first it lacks"
+            yield Alert("checkpoint", "critical", text, waited, limit, "minutes", window, file)
+    for part, kind in facts.broken.items():
+        text = f"a part of the worker fails ({kind}) and is tried again"
+        yield Alert("worker_part", "critical", text, 1, 0, "failures", "last round", part)
+    if facts.free_mb < rules.disk_free_mb:
+        text = "the disk that holds the data is nearly full"
+        yield Alert("disk", "critical", text, round(facts.free_mb), rules.disk_free_mb, "MB free")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes"
