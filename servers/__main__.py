@@ -9,6 +9,7 @@ import anyio
 
 from shared import telemetry
 from shared.errors import ConfigError, Retryable, SwarmError
+from shared.keys import load_keys
 from shared.listener import listener
 from shared.server import Offer, serve_http, serve_stdio
 from shared.settings import Settings, load_settings
@@ -57,7 +58,7 @@ def _serve(given: argparse.Namespace, settings: Settings) -> None:
     at = listener(given.http, token, sorted(_words(given.allowed_hosts))) if given.http else None
     offer.hidden(server)  # a misspelt name is told before anything is opened
     refuse_wrong_options(settings, [given.name])
-    telemetry.configure()
+    telemetry.configure("INFO", load_keys(settings.home).pepper, settings.secret_values)
     if at is None:
         anyio.run(serve_stdio, server, settings, offer)
     else:

@@ -63,7 +63,7 @@ def demo(
 
 
 async def _demo(folder: Path, leads: int, console: Console, *, approve: bool, live: bool) -> list[Pass]:
-    configure("WARNING", load_keys(folder).pepper)
+    configure("WARNING", load_keys(folder).pepper)  # emulated vendors have no secrets
 
     def tell(text: str) -> None:
         console.print(text, highlight=False)

@@ -30,7 +30,8 @@ def settings(level: str = "WARNING") -> Settings:
     found = load_settings()
     # Only where there is an installation: a command that is refused for its configuration makes none.
     known = (found.home / "keys").is_dir()
-    configure(level, load_keys(found.home).pepper if known else secrets.token_bytes(32))
+    pepper = load_keys(found.home).pepper if known else secrets.token_bytes(32)
+    configure(level, pepper, found.secret_values)
     for warning in found.warnings:
         logger("settings").warning("settings.unclear", note=warning)
     return found

@@ -95,7 +95,8 @@ async def test_two_leads_with_one_address_are_one_person(live_kernel: Kernel) ->
 async def test_an_address_that_stands_twice_in_a_campaign_is_written_to_once(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     first, second = people(2)
-    _, (campaign_id,) = await planned(app, [first, replace(second, email=first.email)])
+    same = {"email": first.email, "company": first.company, "company_domain": first.company_domain}
+    _, (campaign_id,) = await planned(app, [first, replace(second, **same)])
     assert await states(app, campaign_id) == [("drafted", ""), ("held", planning.TWICE)]
 
 
