@@ -4,6 +4,7 @@ look ─▶ facts ─ decide (pure) ─▶ alerts ─ raised or cleared in the t
      └ the database can't be read or written ─▶ told without it
 """
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -178,7 +179,7 @@ def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
 def _late(name: str, severity: Severity, queue: Queue, minutes: float, text: str) -> Iterator[Alert]:
     """One alert if the oldest of a queue waits longer than that."""
     if queue.count and queue.oldest_seconds > minutes * 60:
-        waited = round(queue.oldest_seconds / 60, 1)
+        waited = _minutes(queue.oldest_seconds)
         yield Alert(name, severity, f"{queue.count} {text}", waited, minutes, "minutes", "age of the oldest")
 
 
@@ -197,7 +198,7 @@ def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     for file, seconds in facts.unpublished.items():
         if seconds > rules.checkpoint_minutes * 60:
             text = "checkpoints of the audit log aren't written to this file"
-            waited, limit = round(seconds / 60, 1), rules.checkpoint_minutes
+            waited, limit = _minutes(seconds), rules.checkpoint_minutes
             window = "age of the first it lacks"
             yield Alert("checkpoint", "critical", text, waited, limit, "minutes", window, file)
     for part, kind in facts.broken.items():
@@ -206,6 +207,11 @@ def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     if facts.free_mb < rules.disk_free_mb:
         text = "the disk that holds the data is nearly full"
         yield Alert("disk", "critical", text, round(facts.free_mb), rules.disk_free_mb, "MB free")
+
+
+def _minutes(seconds: float) -> float:
+    """Rounded up to a tenth, so that what is over a threshold also reads so."""
+    return math.ceil(seconds / 6) / 10
 
 
 def _span(seconds: float) -> str:

@@ -282,7 +282,7 @@ def test_every_request_to_a_vendor_names_a_correlation_id_of_ours(story: Story) 
 
 def reads_only(entry: Row) -> bool:
     """A search is a POST that changes nothing."""
-    return entry["path"].endswith(("/search", "/list"))
+    return str(entry["path"]).endswith(("/search", "/list"))
 
 
 def test_answers_are_on_record_as_far_as_they_are_short(story: Story) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.samples import write_sample
 from shared import schema
+from shared.effect import Json
 from tests.conftest import CONTRACTS
 from tests.contract.openapi import (
     ContractBroken,
@@ -55,7 +56,7 @@ async def travelled(folder: Path) -> dict[str, list[Row]]:
     """Twelve people live: found in two files and under a post, written to, answering, one of them opting out."""
     async with installed(folder, safe=False) as journey:
         sample = write_sample(journey.home / "sample", LEADS - FROM_POST)
-        post = {**POST, "kind": "commenters", "limit": FROM_POST}
+        post: dict[str, Json] = {**POST, "kind": "commenters", "limit": FROM_POST}
         run = await journey.to_review(sample.connections, sample.provider, posts=[post])
         await journey.approve(OPERATOR)
         await journey.finished(run)
