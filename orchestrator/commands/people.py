@@ -1,7 +1,7 @@
 """swarm suppress · suppression · lead: who must not be written to, and one person's whole history."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
@@ -26,7 +26,7 @@ def suppress(
 ) -> None:
     """Never write to this address, or to anyone at this domain; stops what runs for them, at once."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             added = await stops.suppress(
                 opened, target, reason=reason, source="operator", actor=operator().name
@@ -47,7 +47,7 @@ def check(
 ) -> None:
     """Say whether somebody is on the list, and why."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             found = await opened.suppression.find(target)
             return {"target": target, "suppressed": found is not None, **(asdict(found) if found else {})}
@@ -61,7 +61,7 @@ def check(
 def list_entries(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50, as_json: AsJson = False) -> None:
     """Show reasons and times of the newest entries. Addresses are kept as keyed hashes and can't be shown."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             columns = suppression_table.c
             query = (
@@ -70,14 +70,14 @@ def list_entries(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50, as_j
                 .order_by(columns.at.desc())
                 .limit(limit)
             )
-            rows = await opened.store.read(lambda c: [dict(row._mapping) for row in c.execute(query)])  # noqa: SLF001
+            rows = await opened.store.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
             total = await opened.suppression.count()
             return {"total": total, "omitted": max(0, total - len(rows)), "entries": rows}
 
     result = run(work)
 
     def human(console: Console) -> None:
-        rows = [(e["at"], e["reason"], e["source"], e["actor"]) for e in result["entries"]]  # type: ignore[attr-defined]
+        rows = [(e["at"], e["reason"], e["source"], e["actor"]) for e in result["entries"]]
         console.print(table(f"{result['total']} suppressed", ("since", "why", "from", "who"), rows))
 
     show(result, as_json, human)
@@ -90,7 +90,7 @@ def lead(
 ) -> None:
     """Show one person's whole history: where found, how scored, what was sent, what came back."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             found = await history(opened, who)
             if found is None:
@@ -100,8 +100,8 @@ def lead(
     result = run(work)
 
     def human(console: Console) -> None:
-        console.print(pairs("Person", dict(result["person"])))  # type: ignore[call-overload]  # a dict
-        rows = [(e["at"], e["what"], e["detail"]) for e in result["timeline"]]  # type: ignore[attr-defined]
+        console.print(pairs("Person", dict(result["person"])))
+        rows = [(e["at"], e["what"], e["detail"]) for e in result["timeline"]]
         console.print(table("History", ("when", "what", ""), rows))
 
     show(result, as_json, human)

@@ -174,7 +174,7 @@ def reviews(as_json: AsJson = False) -> None:
                 .where(campaign.c.state == "pending_review")
                 .order_by(campaign.c.review_due)
             )
-            return await opened.store.read(lambda c: [dict(row._mapping) for row in c.execute(query)])  # noqa: SLF001
+            return await opened.store.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
 
     rows = run(work)
 

@@ -1,7 +1,8 @@
 """swarm status · kill · release · pause · resume · safe-mode: what stops the system, and what lets it go on."""
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,7 +30,7 @@ commands = typer.Typer()
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 
-async def _state(opened: Kernel) -> dict[str, object]:
+async def _state(opened: Kernel) -> dict[str, Any]:
     safety = await opened.switches.now()
     head = await opened.audit.head()
     return {
@@ -48,12 +49,12 @@ async def _state(opened: Kernel) -> dict[str, object]:
     }
 
 
-def _human(state: dict[str, object]) -> object:
+def _human(state: dict[str, Any]) -> Callable[[Console], None]:
     def lines(console: Console) -> None:
         plain = {name: value for name, value in state.items() if not isinstance(value, dict | list)}
         console.print(pairs("Safety", plain))
-        console.print(pairs("Effects so far", dict(state["effects"])))  # type: ignore[call-overload]  # a dict
-        stands = [(p["scope"], p["kind"], p["reason"], p["actor"]) for p in state["paused"]]  # type: ignore[attr-defined]
+        console.print(pairs("Effects so far", dict(state["effects"])))
+        stands = [(p["scope"], p["kind"], p["reason"], p["actor"]) for p in state["paused"]]
         if stands:
             console.print(table("Standing still", ("what", "kind", "why", "who"), stands))
 
@@ -64,12 +65,12 @@ def _human(state: dict[str, object]) -> object:
 def status(as_json: AsJson = False) -> None:
     """Show every switch, what stands still, and how effects ended."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             return await _state(opened)
 
     state = run(work)
-    show(state, as_json, _human(state))  # type: ignore[arg-type]  # a function of the console
+    show(state, as_json, _human(state))
 
 
 @commands.command()
@@ -79,7 +80,7 @@ def kill(reason: Reason = "by hand", as_json: AsJson = False) -> None:
     # First of all, and without the database: it may be locked, full or gone.
     raise_flag(found.home / "KILL", f"{reason}\n")
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         try:
             async with open_kernel(found, role="command") as opened:
                 in_database = await opened.switches.kill(actor=operator().name, reason=reason)
@@ -97,7 +98,7 @@ def kill(reason: Reason = "by hand", as_json: AsJson = False) -> None:
     show(result, as_json, f"Stopped. No effect begins any more{note}. {left} `swarm release` lets it go on.")
 
 
-async def _paused_at_vendor(found: Settings, reason: str) -> dict[str, object]:
+async def _paused_at_vendor(found: Settings, reason: str) -> dict[str, Any]:
     """What the vendor sends by itself stops too. Whatever is wrong there, the kill switch is on already."""
     try:
         async with open_app(found, role="command", ports=("sequencer",)) as app:
@@ -114,13 +115,13 @@ def release(reason: Reason, yes: Yes = False, as_json: AsJson = False) -> None:
     if not confirmed("Release the kill switch?", yes):
         raise typer.Exit(1)
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             await opened.switches.release(actor=operator().name, reason=reason)
             return await _state(opened)
 
     state = run(work)
-    still = ", ".join(state["killed_by"])  # type: ignore[arg-type]  # a list of text
+    still = ", ".join(state["killed_by"])
     show(state, as_json, f"Still stopped by: {still}" if still else "Released. Effects may begin again.")
 
 
@@ -132,7 +133,7 @@ def pause(
 ) -> None:
     """Make everything, one vendor or one campaign stand still; stopping people goes on."""
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             await opened.switches.pause(scope, actor=operator().name, reason=reason)
             return await _state(opened)
@@ -151,7 +152,7 @@ def resume(
     if not confirmed(f"Resume {scope}?", yes):
         raise typer.Exit(1)
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             moved = await opened.switches.resume(scope, actor=operator().name, reason=reason)
             return {"scope": scope, "resumed": moved}
@@ -171,12 +172,12 @@ def safe_mode(
     if to == "off" and not confirmed("Leave safe mode?", yes):
         raise typer.Exit(1)
 
-    async def work() -> dict[str, object]:
+    async def work() -> dict[str, Any]:
         async with kernel() as opened:
             turn = opened.switches.engage_safe_mode if to == "on" else opened.switches.leave_safe_mode
             await turn(actor=operator().name, reason=reason)
             return await _state(opened)
 
     state = run(work)
-    still = ", ".join(state["safe_mode_by"])  # type: ignore[arg-type]  # a list of text
+    still = ", ".join(state["safe_mode_by"])
     show(state, as_json, f"Safe mode is on, by: {still}" if still else "Safe mode is off: effects are real.")

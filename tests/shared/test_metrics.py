@@ -36,7 +36,7 @@ async def put(kernel: Kernel, table: sa.Table, *rows: Mapping[str, object]) -> N
 
 
 async def samples(kernel: Kernel) -> dict[str, float]:
-    """Every sample as `name{label,label}`, read back by Prometheus' own parser."""
+    """Every sample as `name{label,label}`, labels by name, read back by Prometheus' own parser."""
     text = exposition(await measure(kernel)).decode()
     found = {}
     for family in text_string_to_metric_families(text):
@@ -68,7 +68,7 @@ async def test_effects_are_counted_by_vendor_and_status(kernel: Kernel) -> None:
     measured = await measure(kernel)
     assert measured.effects == {"ghl": {"applied": 2, "refused": 1}, "instantly": {"applied": 1}}
     assert measured.crm_writes == 2
-    assert (await samples(kernel))["swarm_effects{ghl,applied}"] == 2
+    assert (await samples(kernel))["swarm_effects{applied,ghl}"] == 2
 
 
 async def test_replies_are_counted_by_class(kernel: Kernel) -> None:
