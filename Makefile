@@ -44,7 +44,7 @@ check: setup-dev
 	@$(PY) tools/gates.py --tests
 
 soak: setup-dev
-	@$(PY) -m pytest -q -m soak $(ARGS)
+	@$(PY) -m pytest -q -n 0 -s -m soak $(ARGS)
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done

@@ -217,7 +217,7 @@ def _launch(home: Path, flows: Mapping[str, Flow], stages: _Stages) -> _Engine:
         destroy()
         raise
     # The engine's own list of what its threads run; it has no public name for it.
-    return _Engine(start, lambda: bool(dbos._active_workflows_set.activeList()), destroy)  # noqa: SLF001
+    return _Engine(start, lambda: bool(dbos._active_workflows_set.activeList()), destroy)  # noqa: SLF001 - dbos tells it nowhere else
 
 
 def _register(flows: Mapping[str, Flow], stages: _Stages) -> Callable[[str, dict[str, Any]], Any]:

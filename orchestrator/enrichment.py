@@ -56,8 +56,10 @@ async def enrich_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
     while asked.again and waited < PATIENCE_SECONDS:
         await app.kernel.clock.sleep(AGAIN_SECONDS)
         waited += AGAIN_SECONDS
-        asked = await _ask(app, [wanted[lead_id] for lead_id in asked.again])
-        references, notes = [*references, *asked.references], {**notes, **asked.notes}
+        once_more = asked.again
+        asked = await _ask(app, [wanted[lead_id] for lead_id in once_more])
+        references += asked.references
+        notes = {lead_id: why for lead_id, why in notes.items() if lead_id not in once_more} | asked.notes
     found = await _answers(app, references)
     became = dict.fromkeys(leads, "known") | dict.fromkeys(wanted, "unanswered") | notes
     became |= {lead_id: result.status for lead_id, result in found.items()}

@@ -171,10 +171,16 @@ def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: 
         _suppress(app, connection, known.addresses[:1] if event.email else (), "bounced", event.vendor, now)
     elif event.type in STOPPING or event.stops_contact:
         _suppress(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
-    elif event.type == "sent" and (listed := app.kernel.suppression.check(connection, known.addresses)):
-        log.warning("stop.mailed_after_all", addresses=len(listed), vendor=event.vendor)
-        for address in listed:
-            stops.open_in(connection, address, "mailed after a stop", now, anew=True)
+    elif event.type == "sent":
+        _stop_once_more(app, connection, known, now)
+
+
+def _stop_once_more(app: App, connection: sa.Connection, known: Known, now: datetime) -> None:
+    """Mail left for somebody who is on the list: a vendor has them still."""
+    refused = app.kernel.suppression.check(connection, known.addresses)
+    for address in (one for one, why in refused.items() if why == "suppressed"):
+        log.warning("stop.mailed_after_all", vendor_campaign=known.campaign_id)
+        stops.open_in(connection, address, "mailed after a stop", now, anew=True)
 
 
 def _suppress(

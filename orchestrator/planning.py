@@ -126,7 +126,7 @@ async def _scored(app: App, run_id: str) -> AsyncIterator[Member]:
             .order_by(run_lead.c.lead_id)
             .limit(CHUNK)
         )
-        rows = await app.kernel.store.read(lambda c, q=page: c.execute(q).all())  # type: ignore[misc]
+        rows = await app.kernel.store.read(lambda c, q=page: c.execute(q).all())  # type: ignore[misc]  # mypy can't infer it
         if not rows:
             return
         for row in rows:

@@ -101,10 +101,10 @@ async def _take_stored(app: App, run_id: str) -> None:
     after = ""
     while True:
         page = sa.select(lead.c.id).where(lead.c.id > after, sa.not_(_in_campaign())).order_by(lead.c.id)
-        ids = await app.kernel.store.read(lambda c, q=page: list(c.execute(q.limit(1_000)).scalars()))  # type: ignore[misc]
+        ids = await app.kernel.store.read(lambda c, q=page: list(c.execute(q.limit(1_000)).scalars()))  # type: ignore[misc]  # mypy can't infer it
         if not ids:
             return
-        await app.kernel.store.write(lambda c, ids=ids: join_run(c, run_id, ids, BATCH))  # type: ignore[misc]
+        await app.kernel.store.write(lambda c, ids=ids: join_run(c, run_id, ids, BATCH))  # type: ignore[misc]  # mypy can't infer it
         after = ids[-1]
 
 

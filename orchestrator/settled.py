@@ -5,12 +5,14 @@ campaign stalled  ─ the ledger has its start applied ─▶ live
 stop confirmed    ─ somebody was added behind its back ─▶ open
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from orchestrator import runs
 from orchestrator.app import App
 from orchestrator.dossier import ACTIVATE, ADD_LEAD
-from orchestrator.stops import reopen_in
+from orchestrator.stops import late_in, reopen_in
 from shared.audit import Entry, append
 from shared.clock import iso
 from shared.schema import campaign, campaign_lead, effect, run_lead
@@ -22,28 +24,51 @@ STATES = {"applied": "live", "failed": "failed"}
 
 
 async def follow_ledger(app: App) -> dict[str, int]:
-    """One pass. Returns how many people, campaigns and stops moved."""
-    moved, run_ids = await app.kernel.store.write(lambda c: _move(app, c))
-    for run_id in run_ids:
+    """One pass. Returns how many people, campaigns and stops moved. Writes only where something has to move."""
+    now = app.kernel.clock.now()
+    people = await app.kernel.store.read(_people)
+    started = await app.kernel.store.read(_campaigns)
+    late = await app.kernel.store.read(lambda c: late_in(c, now))
+    moved = {"people": len(people), "campaigns": len(started), "stops": len(late)}
+    if not any(moved.values()):
+        return moved
+
+    def change(connection: sa.Connection) -> None:
+        for person in people:
+            _move(connection, person)
+        for one in started:
+            _start(app, connection, str(one.id))
+        reopen_in(connection, late, now)
+
+    await app.kernel.store.write(change)
+    for run_id in sorted({str(one.run_id) for one in started}):
         await runs.finish_if_done(app.kernel, run_id)
-    if any(moved.values()):
-        log.info("settled.pass", **moved)
+    log.info("settled.pass", **moved)
     return moved
 
 
-def _move(app: App, connection: sa.Connection) -> tuple[dict[str, int], list[str]]:
+def _move(connection: sa.Connection, person: sa.Row[Any]) -> None:
+    """Still in doubt here: then as the ledger says."""
+    values = {"state": STATES[person.status], "reason": person.reason}
+    here = (
+        campaign_lead.c.campaign_id == person.campaign_id,
+        campaign_lead.c.lead_id == person.lead_id,
+        campaign_lead.c.state == "in_doubt",
+    )
+    if connection.execute(sa.update(campaign_lead).where(*here).values(**values)).rowcount:
+        there = (run_lead.c.run_id == person.run_id, run_lead.c.lead_id == person.lead_id)
+        connection.execute(sa.update(run_lead).where(*there).values(**values))
+
+
+def _start(app: App, connection: sa.Connection, campaign_id: str) -> None:
     now = app.kernel.clock.now()
-    people, started = _people(connection), _campaigns(connection)
-    for row in started:
-        values = {"state": "live", "updated_at": iso(now)}
-        connection.execute(sa.update(campaign).where(campaign.c.id == row.id).values(**values))
-        append(connection, [Entry("campaign.changed", row.id, {"state": "live", "by": "ledger"})], now)
-    reopened = reopen_in(connection, now)
-    counts = {"people": people, "campaigns": len(started), "stops": reopened}
-    return counts, sorted({str(row.run_id) for row in started})
+    stalled = (campaign.c.id == campaign_id, campaign.c.state == "stalled")
+    started = sa.update(campaign).where(*stalled).values(state="live", updated_at=iso(now))
+    if connection.execute(started).rowcount:
+        append(connection, [Entry("campaign.changed", campaign_id, {"state": "live", "by": "ledger"})], now)
 
 
-def _people(connection: sa.Connection) -> int:
+def _people(connection: sa.Connection) -> list[sa.Row[Any]]:
     query = (
         sa.select(
             campaign_lead.c.campaign_id,
@@ -69,17 +94,10 @@ def _people(connection: sa.Connection) -> int:
         )
         .limit(AT_ONCE)
     )
-    rows = connection.execute(query).all()
-    for row in rows:
-        values = {"state": STATES[row.status], "reason": row.reason}
-        here = (campaign_lead.c.campaign_id == row.campaign_id, campaign_lead.c.lead_id == row.lead_id)
-        connection.execute(sa.update(campaign_lead).where(*here).values(**values))
-        there = (run_lead.c.run_id == row.run_id, run_lead.c.lead_id == row.lead_id)
-        connection.execute(sa.update(run_lead).where(*there).values(**values))
-    return len(rows)
+    return list(connection.execute(query))
 
 
-def _campaigns(connection: sa.Connection) -> list[sa.Row[tuple[str, str]]]:
+def _campaigns(connection: sa.Connection) -> list[sa.Row[Any]]:
     """Stalled ones that were started after all."""
     started = sa.exists().where(
         effect.c.campaign == campaign.c.id,

@@ -11,7 +11,7 @@ counts only if nobody can have been added behind its back: not while an addition
 asked for again when something has changed since is opened again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from orchestrator.identity import addresses_of, at_domain, lead_of_address
 from shared.address import ascii_domain, registrable
 from shared.clock import iso
-from shared.effect import Json, canonical, digest
+from shared.effect import canonical, digest
+from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.schema import campaign_lead, effect, stop
 from shared.telemetry import correlation
@@ -36,9 +37,12 @@ async def suppress(kernel: Kernel, target: str, *, reason: str, source: str, act
 
     Raises `Invalid` for something that is neither, and for a free-mail domain.
     """
-    return await kernel.store.write(
-        lambda c: suppress_in(kernel, c, target, reason=reason, source=source, actor=actor)
-    )
+    try:
+        return await kernel.store.write(
+            lambda c: suppress_in(kernel, c, target, reason=reason, source=source, actor=actor)
+        )
+    except Invalid as error:
+        raise Invalid(error.message, field="target", code=error.code) from error
 
 
 def suppress_in(
@@ -117,8 +121,8 @@ def may_be_enrolled(connection: sa.Connection, email: str, since: str) -> bool:
     return connection.execute(query.limit(1)).scalar() is not None
 
 
-def reopen_in(connection: sa.Connection, now: datetime) -> int:
-    """In the caller's transaction: stops behind whose back somebody was added are opened again. Returns how many.
+def late_in(connection: sa.Connection, now: datetime) -> list[str]:
+    """Stops behind whose back somebody was added.
 
     An addition that had begun before the stop was asked for may reach the vendor after the removal did.
     """
@@ -130,10 +134,12 @@ def reopen_in(connection: sa.Connection, now: datetime) -> int:
     )
     recent = stop.c.confirmed_at > iso(now - timedelta(days=1))
     query = sa.select(stop.c.id).where(stop.c.state == "confirmed", recent, late)
-    ids = list(connection.execute(query).scalars())
-    values = {"state": "open", "at": iso(now), "due_at": "", "attempts": 0}
-    for identifier in ids:
-        detail: dict[str, Json] = {"correlation_id": correlation()}
-        again = sa.update(stop).where(stop.c.id == identifier)
-        connection.execute(again.values(detail=canonical(detail).decode(), **values))
-    return len(ids)
+    return list(connection.execute(query).scalars())
+
+
+def reopen_in(connection: sa.Connection, identifiers: Sequence[str], now: datetime) -> None:
+    """In the caller's transaction: these stops are carried out once more."""
+    detail = canonical({"correlation_id": correlation()}).decode()
+    values = {"state": "open", "at": iso(now), "due_at": "", "attempts": 0, "detail": detail}
+    for identifier in identifiers:
+        connection.execute(sa.update(stop).where(stop.c.id == identifier).values(**values))

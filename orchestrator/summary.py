@@ -17,7 +17,7 @@ from shared.schema import (
     stop,
     suppression,
 )
-
+from shared.suppression import DOMAIN, EXACT
 
 ANSWERED = ("known", "found")  # run_lead.enrichment of people we know enough about, or were told of
 
@@ -68,7 +68,7 @@ def _summary(connection: sa.Connection, run_id: str) -> Summary:
         .group_by(campaign_lead.c.state)
     )
     listed = sa.select(sa.func.count()).where(
-        suppression.c.lifted_at == "", sa.func.substr(suppression.c.key, 1, 1) != b"b"
+        suppression.c.lifted_at == "", sa.func.substr(suppression.c.key, 1, 1).in_((EXACT, DOMAIN))
     )
     waiting = sa.select(sa.func.count()).where(stop.c.state == "open")
     return Summary(

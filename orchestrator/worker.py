@@ -26,6 +26,7 @@ ROUND_SECONDS = 0.2
 STOP_SECONDS = 0.5
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
+HALT_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 GAVE_UP = "the pipeline gave up on it; the log has why, under the run's correlation id"
@@ -67,6 +68,7 @@ class Worker:
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
             ("checkpoint", every, self._checkpoint),
+            ("halts", HALT_SECONDS, app.kernel.halts.look),
             ("watch", WATCH_SECONDS, lambda: watching.work(app.kernel, alerts, self.broken)),
         ]
         async with anyio.create_task_group() as tasks:

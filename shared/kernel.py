@@ -12,6 +12,7 @@ from shared.audit import Audit, Entry
 from shared.clock import Clock, SystemClock
 from shared.eventlog import EventLog
 from shared.gate import Gate
+from shared.halts import Halts
 from shared.http import ApiClient, ErrorRow
 from shared.keys import Keys, load_keys
 from shared.ledger import Ledger
@@ -40,6 +41,7 @@ class Kernel:
     ledger: Ledger
     events: EventLog
     gate: Gate
+    halts: Halts
     http: httpx.AsyncClient
 
     def client(
@@ -133,6 +135,7 @@ def _assemble(
         ledger=Ledger(store),
         events=EventLog(store),
         gate=gate,
+        halts=Halts(store, clock, switches, audit, settings),
         http=http,
     )
 

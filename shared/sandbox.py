@@ -25,6 +25,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,8 +120,12 @@ class Sandbox:
         self._initial = initial
         self._file = state_file
         self._held_back: list[tuple[str, bytes, Mapping[str, str]]] = []
-        self._tls = ssl.create_default_context()  # once: building it costs more than a delivery
         self.state: dict[str, Any] = self._load()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Built once, and only for the first delivery: it costs more than that."""
+        return ssl.create_default_context()
 
     def _load(self) -> dict[str, Any]:
         if self._file is None or not self._file.exists():

@@ -46,6 +46,15 @@ pause = sa.Table(
     _text("at"),
     _text("until"),
 )
+halt = sa.Table(
+    "halt",
+    metadata,
+    sa.Column("id", N, primary_key=True, autoincrement=True),
+    *map(_text, ("rule", "scope", "action", "at")),
+    _text("numbers", "{}"),  # what was judged
+    *map(_text, ("cleared_at", "cleared_by")),
+)
+sa.Index("halt_open", halt.c.cleared_at)
 suppression = sa.Table(
     "suppression",
     metadata,
@@ -111,6 +120,7 @@ effect = sa.Table(
 sa.Index("effect_open", effect.c.status, effect.c.vendor)
 sa.Index("effect_campaign", effect.c.campaign)
 sa.Index("effect_target", effect.c.target)
+sa.Index("effect_settled", effect.c.settled_at)
 lease = sa.Table(
     "lease",
     metadata,
@@ -333,18 +343,14 @@ event = sa.Table(
     "event",
     metadata,
     sa.Column("id", T, primary_key=True),  # vendor:event id
-    _text("vendor"),
-    _text("type"),
-    _text("occurred_at"),
-    _text("received_at"),
-    _text("lead_id"),
-    _text("campaign_id"),
+    *map(_text, ("vendor", "type", "occurred_at", "received_at", "lead_id", "campaign_id")),
     sa.Column("step", N, nullable=False, server_default="0"),
     _text("variant"),
     _text("detail", "{}"),
     _text("correlation_id"),
 )
 sa.Index("event_lead", event.c.lead_id)
+sa.Index("event_received", event.c.received_at)
 sa.Index("event_campaign", event.c.campaign_id, event.c.type)
 reply = sa.Table(
     "reply",
@@ -366,17 +372,9 @@ handoff = sa.Table(
     "handoff",
     metadata,
     sa.Column("id", T, primary_key=True),
-    _text("lead_id"),
-    _text("campaign_id"),
-    _text("event_id"),
-    _text("trigger"),
-    _text("destination"),
-    _text("priority"),
+    *map(_text, ("lead_id", "campaign_id", "event_id", "trigger", "destination", "priority")),
     _text("state", "pending"),  # pending, acknowledged, closed
-    _text("due_at"),
-    _text("created_at"),
-    _text("acknowledged_by"),
-    _text("closed_by"),
+    *map(_text, ("due_at", "created_at", "acknowledged_by", "closed_by")),
 )
 sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
 sa.Index("handoff_lead", handoff.c.lead_id)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from shared.effect import Json
 from shared.errors import ConfigError
+from shared.halt_rules import HaltRules
 
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off"}
@@ -102,6 +103,7 @@ class SafetyFile(Strict):
     caps: Caps = Caps()
     checkpoints: Checkpoints = Checkpoints()
     alerts: AlertRules = AlertRules()
+    halts: HaltRules = HaltRules()
     free_mail: tuple[str, ...] = ()
 
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from shared.audit import Entry, append
 from shared.clock import Clock, iso, parse
 from shared.errors import Invalid
-from shared.schema import pause, switch
+from shared.schema import halt, pause, switch
 from shared.settings import Settings
 from shared.sql import run
 from shared.store import Store, Unavailable
@@ -168,6 +168,8 @@ class Switches:
         elif not (on and row.is_on):  # who pressed first, when and why, stays
             changed = sa.update(switch).where(switch.c.name == name)
             connection.execute(changed.values(epoch=row.epoch + 1, **values))
+        if name == "kill" and not on:
+            _cleared(connection, name, actor, iso(now))
         append(connection, [Entry(f"switch.{name}", "on" if on else "off", {"reason": reason}, actor)], now)
 
     async def pause(
@@ -202,6 +204,7 @@ class Switches:
 
         def change(connection: sa.Connection) -> bool:
             removed = connection.execute(sa.delete(pause).where(pause.c.scope == scope)).rowcount
+            _cleared(connection, scope, actor, iso(now))
             append(connection, [Entry("pause.cleared", scope, {"reason": reason}, actor)], now)
             return removed > 0
 
@@ -229,6 +232,12 @@ def _moment(text: str) -> str:
         return iso(parse(text))
     except ValueError as error:
         raise Invalid("a pause ends at a time with a zone, in ISO 8601", field="until") from error
+
+
+def _cleared(connection: sa.Connection, scope: str, actor: str, at: str) -> None:
+    """Whatever rule stopped this judges only what happens from now on."""
+    standing_still = (halt.c.scope == scope, halt.c.cleared_at == "")
+    connection.execute(sa.update(halt).where(*standing_still).values(cleared_at=at, cleared_by=actor))
 
 
 def _need(actor: str, reason: str) -> None:

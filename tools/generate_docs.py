@@ -32,7 +32,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "DATABASE_URL": ("SQLite in SWARM_HOME", "`postgresql://…` for several machines."),
     "SWARM_SANDBOX_URL": ("http://127.0.0.1:8790", "Where the vendor emulators listen."),
     "SLACK_WEBHOOK_URL": ("", "Where alerts go in Slack: the https:// address of an incoming webhook."),
-    "SMTP_URL": ("", "Where alerts go by mail: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`."),
+    "SMTP_URL": (
+        "",
+        "Where alerts go by mail: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
+    ),
     "SWARM_HTTP_TOKEN": ("", "The bearer token of MCP servers over HTTP; needed beyond loopback."),
 }
 

@@ -12,6 +12,7 @@ from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pai
 from orchestrator.timeline import history
 from shared.errors import Invalid
 from shared.schema import suppression as suppression_table
+from shared.suppression import DOMAIN, EXACT
 
 commands = typer.Typer()
 suppression = typer.Typer(help="Look at the do-not-contact list.", no_args_is_help=True)
@@ -66,7 +67,7 @@ def list_entries(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50, as_j
             columns = suppression_table.c
             query = (
                 sa.select(columns.at, columns.reason, columns.source, columns.actor)
-                .where(columns.lifted_at == "", sa.func.substr(columns.key, 1, 1) != b"b")
+                .where(columns.lifted_at == "", sa.func.substr(columns.key, 1, 1).in_((EXACT, DOMAIN)))
                 .order_by(columns.at.desc())
                 .limit(limit)
             )

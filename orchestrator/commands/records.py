@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio.to_thread
 import sqlalchemy as sa
 import typer
 from rich.console import Console
@@ -12,7 +13,7 @@ from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, tab
 from shared.effect import canonical
 from shared.errors import Invalid
 from shared.ledger import Row
-from shared.schema import campaign, campaign_lead
+from shared.schema import campaign, campaign_lead, effect
 
 commands = typer.Typer()
 audit = typer.Typer(help="The log of everything, and the proof that it is whole.", no_args_is_help=True)
@@ -78,13 +79,20 @@ def export(
         async with kernel() as opened:
             head = await opened.audit.head()
             entries = await opened.audit.tail(head.size or 1)
-            with file.open("x", encoding="utf-8") as out:
-                for entry in entries:
-                    out.write(f"{_line(entry)}\n")
+            await anyio.to_thread.run_sync(_write_new, file, [f"{_line(entry)}\n" for entry in entries])
             return len(entries)
 
     count = run(work)
     show({"file": str(file), "entries": count}, as_json, f"{count} entries in {file}")
+
+
+def _write_new(file: Path, lines: list[str]) -> None:
+    """Never over another file: it may be the last export that is whole."""
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.writelines(lines)
+    except OSError as error:
+        raise Invalid(f"{file} can't be made: {error.strerror}", field="file") from error
 
 
 def _line(entry: Any) -> str:
@@ -125,14 +133,12 @@ def show_effect(
 
     async def work() -> dict[str, Any]:
         async with kernel() as opened:
-            rows = [row for row in await opened.ledger.list(limit=1000) if row.key.startswith(key)]
-            if len(rows) != 1:
-                raise Invalid(f"{len(rows)} effects begin with {key[:64]}", field="key")
-            return {
-                **_effect(rows[0]),
-                "content": dict(rows[0].effect.content),
-                "detail": dict(rows[0].detail),
-            }
+            begins = sa.select(effect.c.key).where(effect.c.key >= key, effect.c.key < f"{key}~").limit(2)
+            keys = await opened.store.read(lambda c: list(c.execute(begins).scalars()))
+            row = await opened.ledger.get(keys[0]) if len(keys) == 1 else None
+            if row is None:
+                raise Invalid(f"{'several' if keys else 'no'} effects begin with {key[:64]}", field="key")
+            return {**_effect(row), "content": dict(row.effect.content), "detail": dict(row.detail)}
 
     result = run(work)
     show(result, as_json, lambda console: console.print(pairs("Effect", result)))

@@ -23,7 +23,9 @@ def app(live_kernel: Kernel) -> App:
 
 
 async def _happens(app: App, kind: Any, email: str = FIRST, **more: Any) -> None:
-    made = Event(**{"id": f"{kind}-1", "vendor": "instantly", "occurred_at": "", **more, "type": kind, "email": email})
+    made = Event(
+        **{"id": f"{kind}-1", "vendor": "instantly", "occurred_at": "", **more, "type": kind, "email": email}
+    )
     await handling.handle(app, made)
 
 

@@ -27,7 +27,9 @@ def _body(**more: Any) -> bytes:
     return json.dumps({**said, **more}).encode()
 
 
-async def _receive(app: App, raw: bytes, headers: dict[str, str] | None = None, vendor: str = "instantly") -> int:
+async def _receive(
+    app: App, raw: bytes, headers: dict[str, str] | None = None, vendor: str = "instantly"
+) -> int:
     return await inbox.receive(app, vendor, SECRET if headers is None else headers, raw)
 
 
@@ -38,8 +40,10 @@ async def _inbound(app: App) -> list[tuple[str, int]]:
 def _parse(payload: Any) -> Event:
     """A vendor whose parser has a bug for one payload."""
     if payload.get("poison"):
-        return [][0]  # type: ignore[no-any-return]
-    return Event(id=str(payload["id"]), vendor="odd", type="unsubscribed", occurred_at="", email=payload["email"])
+        raise IndexError("a bug")
+    return Event(
+        id=str(payload["id"]), vendor="odd", type="unsubscribed", occurred_at="", email=payload["email"]
+    )
 
 
 def _odd(app: App) -> App:

@@ -8,7 +8,18 @@ from orchestrator import marks
 from orchestrator.later import Later
 from shared.kernel import Kernel
 from shared.schema import campaign_lead, effect
-from tests.orchestrator.world import World, alone, approved, launched, members, people, planned, put, rows, world
+from tests.orchestrator.world import (
+    World,
+    alone,
+    approved,
+    launched,
+    members,
+    people,
+    planned,
+    put,
+    rows,
+    world,
+)
 
 
 async def _launched(it: World, count: int, told: str) -> str:
@@ -53,7 +64,8 @@ async def test_only_a_few_are_told_at_once(tmp_path: Path) -> None:
 async def test_one_whom_the_crm_keeps_refusing_is_put_off_and_the_others_are_told(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         campaign_id = await _launched(it, 2, "replied_due")
-        await it.break_things("ghl", {"kind": "status", "status": 503, "method": "PUT", "path": "/opportunities"})
+        refused = {"kind": "status", "status": 503, "times": 4, "method": "PUT", "path": "/opportunities"}
+        await it.break_things("ghl", refused)  # as often as it is tried at once
         later = _later(it)
         await marks.work(it.app, "replied", later)
         assert sorted(await _told(it, campaign_id)) == ["replied", "replied_due"]

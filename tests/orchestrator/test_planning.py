@@ -9,7 +9,19 @@ from orchestrator.app import App
 from orchestrator.occupied import WHY
 from shared.kernel import Kernel
 from shared.schema import campaign, campaign_lead, run, run_lead
-from tests.orchestrator.world import a_run, alone, in_run, members, people, planned, put, rows, run_state, states, the
+from tests.orchestrator.world import (
+    a_run,
+    alone,
+    in_run,
+    members,
+    people,
+    planned,
+    put,
+    rows,
+    run_state,
+    states,
+    the,
+)
 
 
 async def _campaigns(app: App, run_id: str) -> list[str]:
@@ -40,7 +52,9 @@ async def test_grouping_again_keeps_campaigns_whose_words_are_written(live_kerne
     assert len(await members(app, ids[0])) == 2
 
 
-async def test_grouping_again_forgets_a_campaign_that_nobody_would_be_in_any_more(live_kernel: Kernel) -> None:
+async def test_grouping_again_forgets_a_campaign_that_nobody_would_be_in_any_more(
+    live_kernel: Kernel,
+) -> None:
     app = alone(live_kernel)
     run_id = await a_run(app, people(2))
     await planning.group(app, run_id)
@@ -69,7 +83,8 @@ async def test_somebody_in_a_campaign_is_held_out_of_the_next_one(live_kernel: K
     app = alone(live_kernel)
     await planned(app, people(1))
     run_id, ids = await planned(app, people(2))
-    assert [(row.state, row.reason) for row in await in_run(app, run_id)][0] == ("held", WHY)
+    first = (await in_run(app, run_id))[0]
+    assert (first.state, first.reason) == ("held", WHY)
     assert len(await members(app, ids[0])) == 1
 
 

@@ -35,7 +35,9 @@ async def test_what_the_vendor_holds_is_settled_as_done(tmp_path: Path) -> None:
         _, campaign_id = await approved(it.app, people(1))
         await outreach.begin(it.app, campaign_id, 1)
         await it.app.suite.sequencer.create_campaign(
-            draft=outreach.DRAFT.validate_json(str((await rows(it.app, sa.text("SELECT draft FROM campaign")))[0].draft))  # type: ignore[arg-type]  # plain SQL
+            draft=outreach.DRAFT.validate_json(
+                str((await rows(it.app, sa.text("SELECT draft FROM campaign")))[0].draft)
+            )  # type: ignore[arg-type]  # plain SQL
         )
         await put(it.app, sa.update(effect).values(status="in_doubt"))
         assert await reconcile.settle(it.app, Later(it.clock, 10, 600)) == {"applied": 1}
@@ -44,7 +46,9 @@ async def test_what_the_vendor_holds_is_settled_as_done(tmp_path: Path) -> None:
 
 async def test_what_the_vendor_does_not_have_is_settled_as_failed(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
-        made = Effect("instantly", "create_campaign", "x", "x", {"campaign_id": "x" * 16, "body": {}, "warning": ""})
+        made = Effect(
+            "instantly", "create_campaign", "x", "x", {"campaign_id": "x" * 16, "body": {}, "warning": ""}
+        )
         await it.kernel.gate.submit(made, _lost)
         assert await reconcile.settle(it.app, Later(it.clock, 10, 600)) == {"failed": 1}
 
@@ -69,7 +73,9 @@ async def test_many_that_can_not_be_told_do_not_hide_an_older_one(live_kernel: K
     assert await reconcile.settle(app, later) == {"for_a_person": 3}
 
 
-async def test_a_claim_of_a_process_that_is_gone_is_in_doubt_though_nothing_can_look_it_up(tmp_path: Path) -> None:
+async def test_a_claim_of_a_process_that_is_gone_is_in_doubt_though_nothing_can_look_it_up(
+    tmp_path: Path,
+) -> None:
     settings = load_settings(CONFIG, {"SWARM_HOME": str(tmp_path), "SAFE_MODE": "false"})
     async with open_kernel(settings) as kernel:
         app = alone(kernel)

@@ -42,7 +42,9 @@ async def _confirmed(app: App) -> None:
 
 
 # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────
-async def test_suppressing_somebody_takes_them_out_of_every_campaign_here_at_once(live_kernel: Kernel) -> None:
+async def test_suppressing_somebody_takes_them_out_of_every_campaign_here_at_once(
+    live_kernel: Kernel,
+) -> None:
     app = alone(live_kernel)
     _, (campaign_id,) = await planned(app, people(2))
     assert await stops.suppress(live_kernel, FIRST, reason="asked", source="test")

@@ -70,12 +70,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, safe: bool = False, clock: SystemClock | None = None) -> AsyncIterator[World]:
+async def world(
+    folder: Path, *, safe: bool = False, clock: SystemClock | None = None
+) -> AsyncIterator[World]:
     """Everything but a worker; the clock leaps unless another one is given."""
     config = folder / "config"
     shutil.copytree(CONFIG, config)
     text = (config / "safety.yaml").read_text(encoding="utf-8")
-    (config / "safety.yaml").write_text(text.replace("settle_seconds: 3", "settle_seconds: 0"), encoding="utf-8")
+    (config / "safety.yaml").write_text(
+        text.replace("settle_seconds: 3", "settle_seconds: 0"), encoding="utf-8"
+    )
     used = clock or Leaping()
     async with serve_all(load_settings(config, {})) as address, open_witness(address) as witness:
         environ = {"SWARM_HOME": str(folder / "home"), "SWARM_SANDBOX_URL": address, "SAFE_MODE": "false"}
@@ -98,7 +102,7 @@ def alone(kernel: Kernel) -> App:
 
 
 # ── people on their way ──────────────────────────────────────────────────────────────────────────────────
-def people(count: int, start: int = 1, **more: object) -> list[Lead]:
+def people(count: int, start: int = 1, **more: Any) -> list[Lead]:
     """People whom nothing speaks against."""
     return [somebody(number, **more) for number in range(start, start + count)]
 
@@ -187,7 +191,9 @@ async def run_state(app: App, run_id: str) -> str:
 
 async def in_run(app: App, run_id: str) -> list[Row]:
     """The people of a run, by id."""
-    return await rows(app, sa.select(run_lead).where(run_lead.c.run_id == run_id).order_by(run_lead.c.lead_id))
+    return await rows(
+        app, sa.select(run_lead).where(run_lead.c.run_id == run_id).order_by(run_lead.c.lead_id)
+    )
 
 
 async def put(app: App, statement: Any) -> None:

@@ -1,0 +1,366 @@
+"""The operator's command line: each command once, as a process; JSON on request, and an exit status that tells."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli import COMMANDS
+from shared.store import sqlite
+from tests.conftest import CONFIG
+
+ROOT = CONFIG.parent
+GROUPS = {
+    "suppression": ("check", "list"),
+    "audit": ("verify", "tail", "export", "checkpoint"),
+    "effects": ("list", "show"),
+}
+PEOPLE = (
+    "linkedInProfileUrl,email,firstName,lastName,title,companyName,companySize,industry,country,emailStatus\n"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The program in a folder of its own, with a home of its own."""
+
+    shell: "subprocess.Popen[str]"
+    home: Path
+    cwd: Path
+
+    def __call__(self, *args: str, **environ: str) -> Answer:
+        env = {"PATH": os.environ["PATH"], "SWARM_HOME": str(self.home), "SWARM_CONFIG": str(CONFIG)}
+        env |= {"NO_COLOR": "1", "COLUMNS": "200", **environ}
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        print(json.dumps({"args": args, "env": env, "cwd": str(self.cwd)}), file=self.shell.stdin, flush=True)
+        return Answer(**json.loads(self.shell.stdout.readline()))
+
+    def done(self, *args: str, **environ: str) -> Any:
+        """What a command that must succeed answered."""
+        answer = self(*args, "--json", **environ)
+        assert answer.code == 0, answer
+        return answer.json
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "tests.orchestrator.shell"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        yield child
+        assert child.stdin is not None
+        child.stdin.close()
+
+
+@pytest.fixture
+def swarm(shell: "subprocess.Popen[str]", tmp_path: Path) -> Swarm:
+    (tmp_path / "here").mkdir()
+    return Swarm(shell, tmp_path / "home", tmp_path / "here")
+
+
+@pytest.fixture(scope="module")
+def looking(shell: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFactory) -> Swarm:
+    """One home for commands that only look."""
+    folder = tmp_path_factory.mktemp("looking")
+    return Swarm(shell, folder / "home", folder)
+
+
+def _people(path: Path, count: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (
+        f"https://www.linkedin.com/in/p{n},dana{n}@corp{n}.com,Dana,Field,VP of Sales,Corp {n},"
+        "120,Software,US,verified\n"
+        for n in range(count)
+    )
+    path.write_text(PEOPLE + "".join(lines) + ",,Nobody,,,,,,,\n", encoding="utf-8")
+    return path
+
+
+# ── every command ────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_a_command_does_and_each_part_of_a_group(looking: Swarm, name: str) -> None:
+    shown = looking(name, "--help")
+    assert shown.code == 0
+    assert "Usage" in shown.out
+    assert len(shown.out.split()) > 12
+    for part in GROUPS.get(name, ()):
+        assert part in shown.out
+
+
+def test_without_a_command_everything_there_is_is_listed(swarm: Swarm) -> None:
+    shown = swarm("--help")
+    assert all(name in shown.out for name in COMMANDS)
+
+
+def test_an_unknown_command_or_option_is_wrong_use(swarm: Swarm) -> None:
+    assert [swarm(*args).code for args in (("nothing",), ("status", "--nothing"), ("pause", "a", "b"))] == [
+        2,
+        2,
+        2,
+    ]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("status",),
+        ("runs",),
+        ("reviews",),
+        ("effects", "list"),
+        ("suppression", "list"),
+        ("suppression", "check", "anna@corp.com"),
+        ("audit", "verify"),
+        ("audit", "tail"),
+        ("audit", "checkpoint"),
+        ("sample", "--leads", "4"),
+        ("init",),
+    ],
+)
+def test_json_is_one_document_on_stdout_and_nothing_else(looking: Swarm, args: tuple[str, ...]) -> None:
+    answer = looking(*args, "--json")
+    assert answer.code == 0, answer
+    assert answer.json is not None
+    assert looking(*args).code == 0
+
+
+# ── how it ends ──────────────────────────────────────────────────────────────────────────────────────────
+def test_a_wrong_argument_ends_with_two_and_names_the_field(swarm: Swarm) -> None:
+    answer = swarm("suppress", "not an address", "--json")
+    assert answer.code == 2
+    assert (answer.json["error"]["kind"], answer.json["error"]["field"]) == ("validation", "target")
+    plain = swarm("suppress", "not an address")
+    assert (plain.code, plain.out) == (2, "")
+    assert "validation" in plain.err
+
+
+def test_a_broken_configuration_ends_with_two_and_names_file_and_line(swarm: Swarm, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "safety.yaml").write_text("safe_mode: perhaps\n")
+    answer = swarm("status", SWARM_CONFIG=str(config))
+    assert answer.code == 2
+    assert "safety.yaml:1" in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_a_database_that_is_away_ends_with_seventy_five(swarm: Swarm) -> None:
+    answer = swarm("status", "--json", DATABASE_URL="sqlite:////proc/nothing/swarm.db")
+    assert (answer.code, answer.json["error"]["kind"]) == (75, "retryable")
+
+
+@pytest.mark.soak
+def test_a_database_that_somebody_keeps_locked_ends_with_seventy_five(swarm: Swarm) -> None:
+    swarm.done("status")
+    other = sqlite.connect(swarm.home / "swarm.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        assert swarm("suppress", "anna@corp.com").code == 75
+    finally:
+        other.rollback()
+        other.close()
+
+
+# ── safety ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_kill_and_release(swarm: Swarm) -> None:
+    killed = swarm.done("kill", "--reason", "test", SAFE_MODE="false")
+    assert (killed["kill_switch"], killed["in_database"], killed["of"]) == ("on", True, 0)
+    assert swarm.done("status")["killed_by"]
+    assert swarm("doctor").code == 1
+    refused = swarm("release", "--reason", "test")
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert swarm.done("release", "--reason", "test", "--yes")["kill_switch"] == "off"
+
+
+def test_kill_works_without_a_database(swarm: Swarm, tmp_path: Path) -> None:
+    away = {"DATABASE_URL": "sqlite:////proc/nothing/swarm.db"}
+    assert not swarm.done("kill", "--reason", "test", **away)["in_database"]
+    assert (swarm.home / "KILL").exists()
+    assert "flag file" in swarm.done("status")["killed_by"]
+
+
+def test_pause_and_resume(swarm: Swarm) -> None:
+    assert [p["scope"] for p in swarm.done("pause", "vendor:ghl", "--reason", "test")["paused"]] == [
+        "vendor:ghl"
+    ]
+    assert swarm("resume", "vendor:ghl").code == 2
+    assert swarm.done("resume", "vendor:ghl", "--yes") == {"scope": "vendor:ghl", "resumed": True}
+    assert swarm.done("status")["paused"] == []
+
+
+def test_safe_mode_on_and_off(swarm: Swarm) -> None:
+    real = {"SAFE_MODE": "false"}
+    assert swarm.done("safe-mode", "on", **real)["safe_mode_by"] == ["database"]
+    assert swarm("safe-mode", "off", **real).code == 2
+    assert swarm.done("safe-mode", "off", "--yes", **real)["safe_mode"] == "off"
+    assert swarm.done("status")["safe_mode"] == "on"  # the environment says so when it says nothing
+
+
+# ── people ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_suppress_and_check(swarm: Swarm) -> None:
+    assert swarm.done("suppress", "Anna@Corp.com", "--reason", "asked")["added"]
+    assert not swarm.done("suppress", "anna@corp.com")["added"]
+    assert swarm.done("suppression", "check", "anna+x@corp.com")["suppressed"]
+    assert not swarm.done("suppression", "check", "berta@corp.com")["suppressed"]
+    swarm.done("suppress", "corp.com")
+    assert swarm.done("suppression", "check", "berta@corp.com")["suppressed"]
+    listed = swarm.done("suppression", "list")
+    assert (listed["total"], len(listed["entries"])) == (2, 2)
+    assert "anna" not in json.dumps(listed)
+
+
+def test_a_whole_free_mail_domain_is_not_suppressed(swarm: Swarm) -> None:
+    assert swarm("suppress", "gmail.com").code == 2
+
+
+def test_somebody_unknown_has_no_history(swarm: Swarm) -> None:
+    assert swarm("lead", "nobody@corp.com").code == 2
+
+
+# ── leads in, campaigns out ──────────────────────────────────────────────────────────────────────────────
+def test_a_file_outside_the_current_folder_is_imported_and_no_copy_stays(
+    swarm: Swarm, tmp_path: Path
+) -> None:
+    file = _people(tmp_path / "elsewhere" / "my people.csv", 3)
+    done = swarm.done("import", str(file))
+    assert (done["good"], done["bad"], done["created"], done["path"]) == (3, 1, 3, str(file))
+    assert done["problems"] == ["line 5: neither a profile nor an e-mail address"] or done["problems"]
+    assert list((swarm.home / "imports").iterdir()) == []
+    assert swarm.done("import", str(file))["merged"] == 3
+
+
+def test_a_file_in_the_home_is_read_where_it_is(swarm: Swarm) -> None:
+    file = _people(swarm.home / "people.csv", 2)
+    assert swarm.done("import", str(file))["good"] == 2
+    assert file.exists()
+    assert not (swarm.home / "imports").exists()
+
+
+def test_what_is_no_regular_file_is_refused(swarm: Swarm, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("gone.csv", "pipe", "here"):
+        answer = swarm("import", str(tmp_path / name), "--json")
+        assert (answer.code, answer.json["error"]["field"]) == (2, "file"), name
+    assert swarm("run", "--file", str(tmp_path / "gone.csv")).code == 2
+
+
+def test_a_run_from_a_file_to_review_and_on(swarm: Swarm, tmp_path: Path) -> None:
+    file = _people(tmp_path / "elsewhere" / "people.csv", 6)
+    done = swarm.done("run", "--file", str(file))
+    assert (done["state"], done["mode"]) == ("review", "safe")
+    assert done["summary"]["funnel"]["sourced"] == 6
+    run_id = done["id"]
+    assert swarm.done("runs")[0]["id"] == run_id
+    assert swarm.done("runs", run_id)["summary"]["campaigns"] == {"pending_review": 1}
+    assert [row["people"] for row in swarm.done("reviews")] == [6]
+    assert swarm("runs", run_id).code == 0
+    assert swarm("reviews").code == 0
+    told = swarm.done("lead", "DANA1@corp1.com")
+    assert told["person"]["name"] == "Dana Field"
+    assert swarm("lead", "dana1@corp1.com").code == 0
+    # Nothing is approved, so there is nothing to wait for.
+    assert swarm.done("implement", run_id)["state"] == "review"
+    assert swarm("plan", "nobody").code == 2
+
+
+def test_research_and_then_plan(swarm: Swarm, tmp_path: Path) -> None:
+    _people(swarm.cwd / "people.csv", 4)
+    done = swarm.done("research", "--file", "people.csv")
+    assert done["state"] == "researched"
+    assert swarm.done("plan", done["id"])["state"] == "review"
+    assert swarm.done("research")["summary"]["funnel"]["sourced"] == 4  # a rehearsal used nobody up
+
+
+def test_a_stalled_launch_ends_with_seventy_five(swarm: Swarm, tmp_path: Path) -> None:
+    _people(swarm.cwd / "people.csv", 2)
+    run_id = swarm.done("run", "--file", "people.csv")["id"]
+    with sqlite3.connect(swarm.home / "swarm.db") as database:
+        database.execute("UPDATE campaign SET state = 'stalled', approval_id = ''")
+    database.close()
+    report = swarm("runs", run_id)
+    assert report.code == 0
+    # Its approval is gone, so it waits for a person once more instead of being launched.
+    assert swarm.done("implement", run_id)["summary"]["campaigns"] == {"pending_review": 1}
+
+
+def test_a_file_that_is_no_table_fails_the_run_with_a_sentence(swarm: Swarm) -> None:
+    (swarm.cwd / "odd.csv").write_text("nothing here\n")
+    answer = swarm("run", "--file", "odd.csv", "--json")
+    assert answer.code == 1
+    assert (answer.json["state"], "no header found" in answer.json["message"]) == ("failed", True)
+
+
+# ── records ──────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_log_is_verified_shown_signed_and_exported(swarm: Swarm) -> None:
+    swarm.done("suppress", "anna@corp.com")
+    assert swarm.done("audit", "verify")["ok"]
+    assert "suppression.added" in {entry["kind"] for entry in swarm.done("audit", "tail")}
+    assert swarm.done("audit", "checkpoint")["size"] > 0
+    entries = swarm.done("audit", "export", "log.jsonl")["entries"]
+    lines = (swarm.cwd / "log.jsonl").read_text().splitlines()
+    assert len(lines) == entries > 0
+    assert all(json.loads(line)["kind"] for line in lines)
+    again = swarm("audit", "export", "log.jsonl")
+    assert (again.code, "Traceback" in again.err) == (2, False)
+
+
+def test_effects_are_listed_and_shown_by_the_beginning_of_their_key(swarm: Swarm) -> None:
+    _people(swarm.cwd / "people.csv", 2)
+    bare = (swarm.cwd / "people.csv").read_text().replace("120,Software", ",")
+    (swarm.cwd / "people.csv").write_text(bare)
+    swarm.done("run", "--file", "people.csv")
+    listed = swarm.done("effects", "list", "--status", "simulated")
+    assert {row["effect"] for row in listed} == {"clay.enrich"}
+    shown = swarm.done("effects", "show", listed[0]["key"][:16])
+    assert (shown["key"], shown["status"]) == (listed[0]["key"], "simulated")
+    assert swarm("effects", "show", "nothing").code == 2
+    assert swarm("effects", "list").code == 0
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(swarm: Swarm) -> None:
+    checks = {check["name"]: check for check in swarm.done("doctor")}
+    assert checks["audit log"]["ok"]
+    assert checks["webhooks not understood"]["ok"]
+    with sqlite3.connect(swarm.home / "swarm.db") as database:
+        database.execute(
+            "INSERT INTO inbound (vendor, event_id, raw, state) VALUES ('ghl', 'x', x'00', 'failed')"
+        )
+    database.close()
+    answer = swarm("doctor", "--json")
+    assert answer.code == 1
+    assert not {check["name"]: check for check in answer.json}["webhooks not understood"]["ok"]
+
+
+def test_vendors_that_do_not_answer_are_problems_not_crashes(swarm: Swarm) -> None:
+    answer = swarm("connections", "--json", SWARM_SANDBOX_URL="http://127.0.0.1:9")
+    assert answer.code == 1
+    assert not all(check["ok"] for check in answer.json)
+
+
+def test_init_writes_a_configuration_once(swarm: Swarm) -> None:
+    first = swarm.done("init", "--folder", "config")
+    assert (first["config_written"], bool(first["first_admin"])) == (True, True)
+    assert (swarm.cwd / "config" / "safety.yaml").exists()
+    assert not swarm.done("init", "--folder", "config")["config_written"]

@@ -1,0 +1,132 @@
+"""Flows outlive their process: what was finished answers from memory, what was cut off runs once more."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestrator.engine import EnginePort, Step, open_engine
+from shared.clock import SystemClock
+from shared.errors import Fatal
+
+LOOK = 0.02
+
+
+class Flow:
+    """A flow of two steps; the second waits while it is told to."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.waits = True
+        self.reached = anyio.Event()
+
+    def __call__(self, step: Step, args: Any) -> Any:
+        first = step("first", self._first)
+        second = step("second", self._second)
+        return {"said": [first["said"], second["said"], args.get("word", "")]}
+
+    async def _first(self) -> dict[str, str]:
+        self.ran.append("first")
+        return {"said": "one"}
+
+    async def _second(self) -> dict[str, str]:
+        self.ran.append("second")
+        self.reached.set()
+        if self.waits:
+            await anyio.sleep_forever()
+        return {"said": "two"}
+
+
+async def _ended(engine: EnginePort, identifier: str) -> str:
+    with anyio.fail_after(20):
+        while (status := await engine.status(identifier)) in {"", "PENDING", "ENQUEUED"}:
+            await SystemClock().sleep(LOOK)
+    return status
+
+
+async def test_a_flow_runs_to_its_end(tmp_path: Path) -> None:
+    flow = Flow()
+    flow.waits = False
+    async with open_engine(tmp_path, {"f": flow}) as engine:
+        await engine.start("f", "x", {})
+        assert await _ended(engine, "x") == "SUCCESS"
+        assert flow.ran == ["first", "second"]
+
+
+async def test_a_flow_goes_on_where_a_closed_engine_left_it(tmp_path: Path) -> None:
+    flow = Flow()
+    async with open_engine(tmp_path, {"f": flow}) as engine:
+        await engine.start("f", "x", {})
+        await flow.reached.wait()
+    flow.waits = False
+    async with open_engine(tmp_path, {"f": flow}) as engine:
+        assert await _ended(engine, "x") == "SUCCESS"
+    assert flow.ran == ["first", "second", "second"]
+
+
+async def test_closing_lets_a_stage_write_down_what_it_did(tmp_path: Path) -> None:
+    reached, written = anyio.Event(), []
+
+    async def stage() -> dict[str, str]:
+        reached.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await SystemClock().sleep(0.05)
+                written.append("settled")
+        return {}
+
+    async with open_engine(tmp_path, {"f": lambda step, _: step("only", stage)}) as engine:
+        await engine.start("f", "x", {})
+        await reached.wait()
+    assert written == ["settled"]
+
+
+async def test_a_second_start_of_the_same_id_does_nothing(tmp_path: Path) -> None:
+    flow = Flow()
+    flow.waits = False
+    async with open_engine(tmp_path, {"f": flow}) as engine:
+        for _ in range(3):
+            await engine.start("f", "x", {})
+        await _ended(engine, "x")
+        await engine.start("f", "x", {})
+        await SystemClock().sleep(0.3)
+        assert flow.ran == ["first", "second"]
+
+
+async def test_an_id_that_nobody_started_has_no_status(tmp_path: Path) -> None:
+    async with open_engine(tmp_path, {}) as engine:
+        assert await engine.status("nobody") == ""
+
+
+async def test_a_second_engine_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    async with open_engine(tmp_path, {}):
+        with pytest.raises(Fatal) as caught:
+            async with open_engine(tmp_path, {}):
+                raise AssertionError("two engines")
+        assert caught.value.code == "engine_busy"
+
+
+async def test_the_folder_is_free_again_once_the_engine_is_closed(tmp_path: Path) -> None:
+    for _ in range(2):
+        async with open_engine(tmp_path, {}):
+            pass
+
+
+async def test_a_cancelled_flow_begins_no_further_step(tmp_path: Path) -> None:
+    flow = Flow()
+    async with open_engine(tmp_path, {"f": flow}) as engine:
+        await engine.start("f", "x", {})
+        await flow.reached.wait()
+        await engine.cancel("x")
+        assert await engine.status("x") == "CANCELLED"
+
+
+async def test_commits_of_the_engine_are_durable(tmp_path: Path) -> None:
+    async with open_engine(tmp_path, {}):
+        with sqlite3.connect(tmp_path / "engine.db") as looking:
+            assert looking.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        looking.close()
