@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -353,8 +354,13 @@ def test_doctor_says_what_is_wrong_and_what_to_do(swarm: Swarm) -> None:
     assert not {check["name"]: check for check in answer.json}["webhooks not understood"]["ok"]
 
 
-def test_vendors_that_do_not_answer_are_problems_not_crashes(swarm: Swarm) -> None:
-    answer = swarm("connections", "--json", SWARM_SANDBOX_URL="http://127.0.0.1:9")
+def test_vendors_that_do_not_answer_are_problems_not_crashes(swarm: Swarm, tmp_path: Path) -> None:
+    impatient = tmp_path / "config"
+    shutil.copytree(CONFIG, impatient)
+    for file in (impatient / "vendors").iterdir():
+        file.write_text(file.read_text().replace("retries: 3", "retries: 0"))
+    nobody = {"SWARM_CONFIG": str(impatient), "SWARM_SANDBOX_URL": "http://127.0.0.1:9"}
+    answer = swarm("connections", "--json", **nobody)
     assert answer.code == 1
     assert not all(check["ok"] for check in answer.json)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,12 @@ from shared.clock import iso
 from shared.effect import Effect
 from shared.errors import InDoubt, Retryable
 from shared.halt_rules import HaltRules
-from shared.kernel import Kernel
+from shared.kernel import Kernel, open_kernel
 from shared.ledger import Ending, Proposal
 from shared.observed import Seen, observe
 from shared.schema import approval, campaign, campaign_lead, event, halt, lead, reply, run, stop
 from shared.settings import Settings
-from shared.store import Unavailable
+from shared.store import Unavailable, sqlite
 from tests.shared.world import HandClock, Vendor, contact, enrolment, kinds, opened, stricter
 
 Make = Callable[..., Settings]
@@ -175,38 +176,38 @@ async def test_a_complaint_that_arrives_as_a_report_kills_also_without_a_name(ke
     assert (await kernel.switches.now()).killed
 
 
-async def test_a_complaint_kills_when_the_database_cannot_be_written(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await told(kernel, "complained", "p1")
-
-    async def full(_: object) -> None:
-        raise Unavailable("full")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(type(kernel.store), "write", lambda _, change: full(change))
-        with pytest.raises(Unavailable):
-            await kernel.halts.look()
-    assert (await kernel.switches.now()).kill_sources == ("flag file",)
-    await kernel.halts.look()
-    assert (await kernel.switches.now()).kill_sources == ("database", "flag file")
+@asynccontextmanager
+async def locked(kernel: Kernel) -> AsyncIterator[None]:
+    """Somebody else holds the database; it can be read, but not written."""
+    lock = sqlite.connect(kernel.store.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
 
 
-async def test_a_halt_other_than_a_kill_waits_for_the_database(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await told(kernel, "bounced", *crowd(3))
+async def test_a_complaint_kills_while_the_database_is_locked(settings_for: Make) -> None:
+    async with open_kernel(settings_for(SAFE_MODE="false"), clock=HandClock(), patience=0.1) as kernel:
+        await told(kernel, "complained", "p1")
+        async with locked(kernel):
+            with pytest.raises(Unavailable):
+                await kernel.halts.look()
+            assert (await kernel.switches.now()).kill_sources == ("flag file",)
+        await kernel.halts.look()
+        assert (await kernel.switches.now()).kill_sources == ("database", "flag file")
 
-    async def full(_: object) -> None:
-        raise Unavailable("full")
 
-    with monkeypatch.context() as broken:
-        broken.setattr(type(kernel.store), "write", lambda _, change: full(change))
-        with pytest.raises(Unavailable):
-            await kernel.halts.look()
-    assert not (await kernel.switches.now()).killed
-    await kernel.halts.look()
-    assert await scopes(kernel) == [SENDING]
+async def test_a_halt_other_than_a_kill_waits_for_the_database(settings_for: Make) -> None:
+    async with open_kernel(settings_for(SAFE_MODE="false"), clock=HandClock(), patience=0.1) as kernel:
+        await told(kernel, "bounced", *crowd(3))
+        async with locked(kernel):
+            with pytest.raises(Unavailable):
+                await kernel.halts.look()
+        assert not (await kernel.switches.now()).killed
+        await kernel.halts.look()
+        assert await scopes(kernel) == [SENDING]
 
 
 async def test_with_evidence_a_first_complaint_stops_only_its_campaign(careful: Kernel) -> None:
