@@ -237,6 +237,5 @@ def _hand_over(
 
 async def to_review(app: App, run_id: str) -> dict[str, str]:
     """The plan is complete; a person decides now."""
-    await runs.mark(app.kernel, run_id, stage="review", state="review")
-    await runs.finish_if_done(app.kernel, run_id)
+    await runs.rest_in_review(app.kernel, run_id)
     return {"run": run_id}

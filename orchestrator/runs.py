@@ -156,15 +156,30 @@ async def fail(kernel: Kernel, identifier: str, message: str) -> None:
 
 async def finish_if_done(kernel: Kernel, identifier: str) -> None:
     """A run is finished once none of its campaigns waits for a person or for its launch."""
+    await kernel.store.write(lambda c: _finish(c, identifier, iso(kernel.clock.now())))
+
+
+async def rest_in_review(kernel: Kernel, identifier: str) -> None:
+    """The plan is complete: the run waits for a person, or is finished at once where there is nothing to decide.
+
+    One transaction, so that whoever follows the run never sees it wait for nobody.
+    """
 
     def change(connection: sa.Connection) -> None:
-        waiting = sa.select(campaign.c.id).where(campaign.c.run_id == identifier, campaign.c.state.in_(OPEN))
-        if connection.execute(waiting.limit(1)).scalar() is None:
-            ended = {"state": "finished", "stage": "done", "finished_at": iso(kernel.clock.now())}
-            reviewed = (run.c.id == identifier, run.c.state == "review")
-            connection.execute(sa.update(run).where(*reviewed).values(**ended))
+        waits = {"state": "review", "stage": "review"}
+        working = (run.c.id == identifier, run.c.state == "running")
+        connection.execute(sa.update(run).where(*working).values(**waits))
+        _finish(connection, identifier, iso(kernel.clock.now()))
 
     await kernel.store.write(change)
+
+
+def _finish(connection: sa.Connection, identifier: str, now: str) -> None:
+    waiting = sa.select(campaign.c.id).where(campaign.c.run_id == identifier, campaign.c.state.in_(OPEN))
+    if connection.execute(waiting.limit(1)).scalar() is None:
+        ended = {"state": "finished", "stage": "done", "finished_at": now}
+        reviewed = (run.c.id == identifier, run.c.state == "review")
+        connection.execute(sa.update(run).where(*reviewed).values(**ended))
 
 
 async def launches_open(kernel: Kernel, identifier: str) -> dict[str, int]:
