@@ -337,3 +337,21 @@ async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_sta
     rmtree(settings.home)
     async with opened(settings) as fresh:
         assert (await fresh.audit.head()).size == 0
+
+
+async def test_a_copy_that_grew_to_the_same_size_and_was_signed_does_not_start(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.checkpoint("test")
+    held = {file: file.read_text() for file in kernel.audit._files}
+    await rewrite(kernel, keep=6, more=4)
+    await kernel.audit.checkpoint("test")
+    for file, text in held.items():
+        file.write_text(text)
+    with pytest.raises(Fatal, match="older than what was done"):
+        await kernel.audit.refuse_if_rolled_back()
+
+
+async def test_a_changed_edge_of_the_tree_is_noticed(kernel: Kernel) -> None:
+    await fill(kernel)
+    await tamper(kernel, "UPDATE audit_head SET frontier=zeroblob(length(frontier))")
+    assert await problems(kernel) == ("the stored head doesn't match the entries",)

@@ -1,7 +1,7 @@
 """The gate: what may happen, once; what is refused, and why; what becomes of what is in doubt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import anyio
 import pytest
@@ -14,7 +14,7 @@ from shared.errors import Conflict, Fatal, InDoubt, Invalid, NotSent, Retryable,
 from shared.gate import MAX_BATCH, Permit
 from shared.kernel import Kernel, open_kernel
 from shared.ledger import Proposal
-from shared.schema import approval_item, lease, spend
+from shared.schema import approval_item, lease, rate, spend
 from shared.settings import Settings
 from shared.store import Unavailable, sqlite
 from tests.shared.world import (
@@ -885,3 +885,72 @@ def test_an_outcome_is_done_when_the_vendor_holds_it() -> None:
         False,
         False,
     ]
+
+
+async def test_a_doubt_that_a_living_process_left_is_looked_at_by_another(
+    live: Kernel, settings_for: Make
+) -> None:
+    async with open_kernel(settings_for(SAFE_MODE="false")) as other:
+        await other.gate.submit(contact(), vendor := Vendor([InDoubt("lost")]))
+        outcome = await live.gate.submit(contact(), vendor, Shown(Receipt("found")))
+        assert (outcome.status, outcome.reference, len(vendor.performed)) == ("replayed", "found", 1)
+
+
+async def test_nothing_of_a_batch_is_claimed_while_a_doubt_of_it_is_looked_at(live: Kernel) -> None:
+    doubtful, fresh = contact("a@corp.example"), contact("b@corp.example")
+    await leave_claimed(live, doubtful)
+    seen: list[ledger.Row | None] = []
+
+    async def look(effect: Effect, /) -> Receipt | None:
+        seen.append(await live.ledger.get(fresh.key))
+        return None
+
+    await live.gate.submit_batch([doubtful, fresh], _all_done, look)
+    assert seen == [None, None]
+
+
+class Interrupted(HandClock):
+    """Once, something happens while somebody sleeps."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        happens, self.meanwhile = self.meanwhile, None
+        await super().sleep(seconds)
+        if happens is not None:
+            await happens()
+
+
+async def test_a_429_while_somebody_waits_for_their_place_holds_them_back_too(settings_for: Make) -> None:
+    clock = Interrupted()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        await kernel.limits.block("ghl", 10)
+        clock.meanwhile = lambda: kernel.limits.block("ghl", 100)
+        began = clock.now()
+        assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
+        assert (clock.now() - began).total_seconds() >= 110
+
+
+async def test_a_place_that_somebody_slept_past_is_not_used(settings_for: Make) -> None:
+    clock = Interrupted()
+
+    async def oversleep() -> None:
+        clock.move(60)
+
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        await kernel.limits.block("ghl", 10)
+        clock.meanwhile = oversleep
+        assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
+        places = await kernel.store.read(lambda c: c.execute(sa.select(rate.c.last)).scalars().all())
+        assert max(places) == pytest.approx(clock.now().timestamp(), abs=1)
+
+
+async def test_calls_whose_time_is_over_hold_nobody_up(live: Kernel, clock: HandClock) -> None:
+    over = clock.now().timestamp() - 1
+    calls = [
+        {"id": f"gone/{n}", "process": "gone", "what": "ghl.create_contact", "until": over}
+        for n in range(live.settings.safety.concurrent_calls)
+    ]
+    await live.store.write(lambda c: c.execute(sa.insert(lease), calls).rowcount)
+    with anyio.fail_after(10):
+        assert (await live.gate.submit(contact(), Vendor())).status == "applied"

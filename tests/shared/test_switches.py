@@ -214,3 +214,9 @@ async def test_no_claim_is_later_than_a_kill_that_returned(kernel: Kernel) -> No
     log = await kinds(kernel)
     assert "effect.claimed" not in log[log.index("switch.kill") :]
     assert len(vendor.performed) - performed <= kernel.settings.safety.concurrent_calls
+
+
+async def test_a_flag_that_cannot_be_looked_at_counts_as_raised(kernel: Kernel) -> None:
+    kernel.switches.flags = (Path("/", "x" * 300),)  # no file system takes such a name
+    assert (await kernel.switches.now()).kill_sources == ("flag file",)
+    assert (await kernel.gate.submit(contact(), Vendor())).reason == "kill_switch"

@@ -67,3 +67,17 @@ def test_an_event_without_an_id_gets_one_from_its_fields() -> None:
     assert composed_id("a", 1, None) == composed_id("a", "1", "")
     assert composed_id("a\x1fb") != composed_id("a", "b")
     assert len(composed_id("a")) == 40
+
+
+def test_keys_are_counted_over_all_objects_of_a_body() -> None:
+    many = json.dumps({"list": [{"k": n} for n in range(MAX_KEYS)]}).encode()
+    with pytest.raises(Invalid) as told:
+        decode(many)
+    assert told.value.code == "too_many_keys"
+
+
+def test_a_backslash_at_the_end_of_a_text_hides_no_nesting() -> None:
+    nested = rb'{"a": "\\", "b": ' + b"[" * 33 + b"]" * 33 + b"}"
+    with pytest.raises(Invalid) as told:
+        decode(nested)
+    assert told.value.code == "too_deep"
