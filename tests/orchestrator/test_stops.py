@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from orchestrator import crm, enrolment, outreach, settled, stopping, stops
@@ -266,3 +267,18 @@ async def test_a_stopped_person_is_not_added_when_the_launch_is_taken_up_again(t
         assert await launched(it.app, campaign_id) == "live"
         assert await it.wrote("instantly", "add_lead") == ["person2@corp2.com"]
         assert (await the(it.app, campaign_id)).state == "live"
+
+
+@pytest.mark.parametrize(
+    "addition", [{"status": "in_doubt"}, {"status": "applied", "settled_at": "2999-01-01T00:00:00+00:00"}]
+)
+async def test_a_removal_does_not_count_if_an_addition_may_have_come_after_it(
+    tmp_path: Path, addition: dict[str, str]
+) -> None:
+    async with world(tmp_path) as it:
+        await _live(it)
+        await _open(it.app)
+        added = (effect.c.target == FIRST, effect.c.action == stops.ADDING)
+        await put(it.app, sa.update(effect).where(*added).values(**addition))
+        assert await stopping.work(it.app) == 1
+        assert [row.state for row in await _stops(it.app)] == ["open"]
