@@ -20,8 +20,8 @@ from orchestrator.passing import may_pass
 from shared.effect import Outcome
 from shared.errors import SwarmError
 from shared.lead import Lead
+from shared.pipeline_schema import campaign_lead, run_lead
 from shared.ports import ContactRecord
-from shared.schema import campaign_lead, run_lead
 from shared.telemetry import logger
 
 log = logger("crm")

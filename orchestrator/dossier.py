@@ -19,8 +19,8 @@ from shared.clock import iso
 from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.lead import Lead
+from shared.pipeline_schema import campaign, campaign_lead
 from shared.ports import CampaignDraft, Enrollment, Message
-from shared.schema import campaign, campaign_lead
 
 DRAFT = TypeAdapter(CampaignDraft)
 ENROLLMENT = TypeAdapter(Enrollment)

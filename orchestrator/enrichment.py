@@ -20,8 +20,8 @@ from shared.clock import iso, parse
 from shared.effect import Outcome
 from shared.errors import Fatal
 from shared.lead import Lead
+from shared.pipeline_schema import run_lead
 from shared.ports import Enrichment, EnrichRequest
-from shared.schema import run_lead
 from shared.telemetry import logger
 
 log = logger("enrichment")

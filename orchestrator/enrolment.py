@@ -13,7 +13,7 @@ from orchestrator.dossier import ENROLLMENT
 from orchestrator.passing import cured_by_time, may_pass
 from shared.effect import Outcome
 from shared.errors import Fatal
-from shared.schema import campaign, campaign_lead, run, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, run, run_lead
 
 BATCH = 100
 FIRST_PAUSE = 2.0  # seconds before what time may cure is asked for again; three times as long each time

@@ -28,10 +28,11 @@ from shared.errors import Invalid
 from shared.event import Event
 from shared.foreign import clean
 from shared.lead import Lead, Tier
-from shared.schema import campaign, campaign_lead, inbound, run_lead
-from shared.schema import event as event_table
-from shared.schema import handoff as handoff_table
-from shared.schema import reply as reply_table
+from shared.pipeline_schema import campaign, campaign_lead, run_lead
+from shared.pipeline_schema import event as event_table
+from shared.pipeline_schema import handoff as handoff_table
+from shared.pipeline_schema import reply as reply_table
+from shared.schema import inbound
 from shared.telemetry import correlation, logger
 
 log = logger("handling")

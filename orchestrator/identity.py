@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from orchestrator.normalise import linkedin_url
 from shared.address import DOTLESS, Address, read_address
 from shared.errors import Invalid
-from shared.schema import campaign_lead, lead, lead_key
+from shared.pipeline_schema import campaign_lead, lead, lead_key
 
 
 def exact(email: str) -> str:

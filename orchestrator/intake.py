@@ -15,8 +15,8 @@ from orchestrator.identity import lead_named
 from orchestrator.normalise import merge, to_lead
 from shared.clock import iso
 from shared.lead import Lead
+from shared.pipeline_schema import import_file, lead, lead_key, run_lead
 from shared.ports import LeadPage, SourcedLead
-from shared.schema import import_file, lead, lead_key, run_lead
 
 LEAD = TypeAdapter(Lead)
 

@@ -15,7 +15,7 @@ from orchestrator.passing import may_pass
 from shared.effect import Outcome
 from shared.errors import Invalid
 from shared.event import EventType
-from shared.schema import campaign, campaign_lead, run
+from shared.pipeline_schema import campaign, campaign_lead, run
 from shared.telemetry import correlated, logger
 
 log = logger("marks")

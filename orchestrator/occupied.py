@@ -6,7 +6,7 @@ by their address, since two leads may turn out to be one person. What is only si
 
 import sqlalchemy as sa
 
-from shared.schema import campaign, campaign_lead, lead, run, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, lead, run, run_lead
 
 # A person in one of these is being written to, or may be.
 BUSY = ("live", "in_doubt", "drafted")

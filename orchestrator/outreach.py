@@ -20,8 +20,9 @@ from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Outcome
 from shared.errors import Retryable
+from shared.pipeline_schema import campaign, campaign_lead, run
 from shared.ports import CampaignDraft
-from shared.schema import approval, campaign, campaign_lead, run
+from shared.schema import approval
 from shared.telemetry import logger
 
 log = logger("outreach")

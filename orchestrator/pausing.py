@@ -18,7 +18,7 @@ from shared.clock import iso
 from shared.effect import Outcome, fingerprint
 from shared.errors import Conflict, Invalid, SwarmError
 from shared.kernel import Kernel
-from shared.schema import campaign
+from shared.pipeline_schema import campaign
 from shared.suite import Suite
 
 

@@ -37,9 +37,9 @@ from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json, canonical
 from shared.lead import Lead, Tier
+from shared.pipeline_schema import campaign, campaign_lead, run_lead
+from shared.pipeline_schema import lead as lead_table
 from shared.ports import Enrollment
-from shared.schema import campaign, campaign_lead, run_lead
-from shared.schema import lead as lead_table
 
 TWICE = "another lead of this campaign has the same address"
 CHUNK = 500

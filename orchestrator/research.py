@@ -19,9 +19,9 @@ from shared.clock import iso, parse
 from shared.effect import Outcome, digest
 from shared.errors import Fatal, Retryable, SwarmError
 from shared.lead import Lead
+from shared.pipeline_schema import campaign, campaign_lead, event, lead, run_lead
+from shared.pipeline_schema import run as run_table
 from shared.ports import LeadPage
-from shared.schema import campaign, campaign_lead, event, lead, run_lead
-from shared.schema import run as run_table
 from shared.telemetry import logger
 
 log = logger("research")

@@ -49,8 +49,8 @@ from shared.effect import Json, canonical, fingerprint
 from shared.errors import Conflict, Invalid
 from shared.foreign import clean
 from shared.kernel import Kernel
+from shared.pipeline_schema import campaign, campaign_lead, run_lead
 from shared.ports import Enrollment, Message
-from shared.schema import campaign, campaign_lead, run_lead
 
 __all__ = [
     "approve", "detail", "edit", "leave_out", "let_in", "mark_read", "pause_campaign", "queue", "reject",

@@ -18,7 +18,7 @@ from shared.clock import iso
 from shared.effect import Json, digest
 from shared.errors import Invalid
 from shared.kernel import Kernel
-from shared.schema import campaign, run, run_lead
+from shared.pipeline_schema import campaign, run, run_lead
 from shared.telemetry import correlated, correlation
 
 

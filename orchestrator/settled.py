@@ -15,7 +15,8 @@ from orchestrator.dossier import ACTIVATE, ADD_LEAD
 from orchestrator.stops import late_in, reopen_in
 from shared.audit import Entry, append
 from shared.clock import iso
-from shared.schema import campaign, campaign_lead, effect, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, run_lead
+from shared.schema import effect
 from shared.telemetry import logger
 
 log = logger("settled")

@@ -16,7 +16,8 @@ from orchestrator.later import Later
 from shared.audit import Entry, append
 from shared.clock import iso
 from shared.errors import SwarmError
-from shared.schema import campaign, effect
+from shared.pipeline_schema import campaign
+from shared.schema import effect
 from shared.switches import Safety, standing
 from shared.telemetry import logger
 

@@ -13,7 +13,7 @@ from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Outcome, canonical
 from shared.errors import SwarmError
-from shared.schema import stop
+from shared.pipeline_schema import stop
 from shared.telemetry import correlated, logger
 
 log = logger("stopping")

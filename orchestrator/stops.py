@@ -22,7 +22,8 @@ from shared.clock import iso
 from shared.effect import canonical, digest
 from shared.errors import Invalid
 from shared.kernel import Kernel
-from shared.schema import campaign_lead, effect, stop
+from shared.pipeline_schema import campaign_lead, stop
+from shared.schema import effect
 from shared.telemetry import correlation
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.

@@ -5,18 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from shared.kernel import Kernel
-from shared.schema import (
-    campaign,
-    campaign_lead,
-    effect,
-    event,
-    handoff,
-    inbound,
-    reply,
-    run_lead,
-    stop,
-    suppression,
-)
+from shared.pipeline_schema import campaign, campaign_lead, event, handoff, reply, run_lead, stop
+from shared.schema import effect, inbound, suppression
 from shared.suppression import DOMAIN, EXACT
 
 ANSWERED = ("known", "found")  # run_lead.enrichment of people we know enough about, or were told of

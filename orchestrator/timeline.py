@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from orchestrator.intake import find_lead
 from shared.kernel import Kernel
 from shared.lead import Lead
-from shared.schema import campaign_lead, effect, event, handoff, reply, run_lead, stop
+from shared.pipeline_schema import campaign_lead, event, handoff, reply, run_lead, stop
+from shared.schema import effect
 
 
 async def history(kernel: Kernel, who: str) -> dict[str, Any] | None:

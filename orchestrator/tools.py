@@ -32,7 +32,7 @@ from orchestrator.views import (
 )
 from shared.effect import Json, Outcome, fingerprint
 from shared.errors import Conflict, Invalid
-from shared.schema import campaign, handoff, lead, run_lead
+from shared.pipeline_schema import campaign, handoff, lead, run_lead
 from shared.telemetry import correlation
 from shared.tool import reads, writes
 

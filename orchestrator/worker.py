@@ -18,7 +18,7 @@ from orchestrator.later import Later
 from orchestrator.pipeline import flows
 from shared.alerts import open_alerts
 from shared.errors import Fatal, SwarmError
-from shared.schema import campaign, run
+from shared.pipeline_schema import campaign, run
 from shared.telemetry import correlated, logger
 
 log = logger("worker")

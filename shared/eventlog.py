@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from shared.event import EventType
-from shared.schema import event
+from shared.pipeline_schema import event
 from shared.store import Store
 
 

@@ -18,18 +18,8 @@ from prometheus_client.registry import Collector
 from shared.alerts import read
 from shared.clock import iso, parse
 from shared.kernel import Kernel
-from shared.schema import (
-    alert,
-    audit_checkpoint,
-    audit_head,
-    campaign,
-    effect,
-    event,
-    handoff,
-    inbound,
-    reply,
-    stop,
-)
+from shared.pipeline_schema import campaign, event, handoff, reply, stop
+from shared.schema import alert, audit_checkpoint, audit_head, effect, inbound
 from shared.switches import Safety
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

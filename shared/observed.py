@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from shared.halt_rules import HaltRules
-from shared.schema import approval, campaign, campaign_lead, effect, event, reply, stop
+from shared.pipeline_schema import campaign, campaign_lead, event, reply, stop
+from shared.schema import approval, effect
 
 ABOUT_TO_BE_SENT = ("approved", "launching")
 NOT_SENT = ("held", "stopped")

@@ -49,7 +49,7 @@ Query = Callable[[sa.Connection], ResultT]
 PATIENCE = 30.0  # seconds that a write waits for other writers
 GROUP = 64  # writes that share one commit at most
 READERS = 2
-HEAD = "0001"
+HEAD = "0002"
 # SQLite's primary result codes that tell of the disk or of other processes, not of the statement.
 EVERYBODYS = {5, 6, 7, 8, 10, 11, 13, 14, 15, 26}
 

@@ -14,8 +14,8 @@ from shared.clock import iso
 from shared.effect import Outcome, canonical
 from shared.kernel import Kernel
 from shared.lead import Lead, Source, Tier
+from shared.pipeline_schema import campaign, campaign_lead, lead, run, run_lead
 from shared.ports import Enrollment
-from shared.schema import campaign, campaign_lead, lead, run, run_lead
 
 LEAD = TypeAdapter(Lead)
 RUN = "run1"

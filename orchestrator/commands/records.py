@@ -13,7 +13,8 @@ from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, tab
 from shared.effect import canonical
 from shared.errors import Invalid
 from shared.ledger import Row
-from shared.schema import campaign, campaign_lead, effect
+from shared.pipeline_schema import campaign, campaign_lead
+from shared.schema import effect
 
 commands = typer.Typer()
 audit = typer.Typer(help="The log of everything, and the proof that it is whole.", no_args_is_help=True)

@@ -9,7 +9,7 @@ from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, shown
 from shared.effect import Outcome
-from shared.schema import campaign, campaign_lead
+from shared.pipeline_schema import campaign, campaign_lead
 from shared.switches import Safety
 
 MOST = 200

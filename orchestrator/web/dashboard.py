@@ -12,7 +12,7 @@ from orchestrator.web.session import shown
 from shared.alerts import link, open_alerts
 from shared.kernel import Kernel
 from shared.ledger import OPEN
-from shared.schema import handoff, stop
+from shared.pipeline_schema import handoff, stop
 
 ORDER = ("applied", "replayed", "simulated", "refused", "in_doubt", "failed", "claimed")
 

@@ -8,7 +8,7 @@ from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, page
 from orchestrator.web.session import shown
 from shared.clock import iso
-from shared.schema import handoff, lead, reply
+from shared.pipeline_schema import handoff, lead, reply
 
 MOST = 200
 

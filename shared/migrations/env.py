@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from shared.schema import metadata
+from shared.pipeline_schema import lead  # whoever wants every table asks one of the last ones
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)
+context.configure(connection=connection, target_metadata=lead.metadata, transactional_ddl=False)
 context.run_migrations()

@@ -35,8 +35,8 @@ from servers.instantly.sandbox_mail import REPLIES, temper
 from shared.approval import Person
 from shared.clock import SystemClock
 from shared.effect import Json
+from shared.pipeline_schema import event, stop
 from shared.remote import environment
-from shared.schema import event, stop
 from shared.settings import Settings, load_settings
 from shared.witness import Witness, open_witness
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from orchestrator.runs import Run
 from servers.ghl.sandbox_state import FIELDS
-from shared import schema
+from shared import pipeline_schema as schema
 from shared.audit import Verdict
 from shared.sandbox import MAX_SHOWN
 from tests.journeys.journey import (

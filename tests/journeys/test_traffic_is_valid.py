@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from orchestrator.samples import write_sample
-from shared import schema
+from shared import pipeline_schema as schema
 from shared.effect import Json
 from tests.conftest import CONTRACTS
 from tests.contract.openapi import (

@@ -10,8 +10,8 @@ from orchestrator.app import App
 from orchestrator.intake import take_in
 from shared.event import Event
 from shared.kernel import Kernel
+from shared.pipeline_schema import campaign, campaign_lead, event, handoff, reply, stop
 from shared.ports import SourcedLead
-from shared.schema import campaign, campaign_lead, event, handoff, reply, stop
 from tests.orchestrator.world import alone, people, planned, put, rows, states, the
 
 FIRST = "person1@corp1.com"

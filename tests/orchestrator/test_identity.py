@@ -7,7 +7,7 @@ from orchestrator.identity import addresses_of, at_domain, same_mailbox
 from orchestrator.later import Later
 from orchestrator.passing import cured_by_time, may_pass
 from shared.kernel import Kernel
-from shared.schema import campaign_lead
+from shared.pipeline_schema import campaign_lead
 from tests.orchestrator.world import Leaping, alone, people, planned, put
 
 MINE = ("anna@corp1.com", "anna+news@corp1.com", "annabel@corp1.com", "an.na@corp1.com", "anna@corp2.com")

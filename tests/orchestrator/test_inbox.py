@@ -12,7 +12,8 @@ from orchestrator import inbox
 from orchestrator.app import App
 from shared.event import Event
 from shared.kernel import Kernel, open_kernel
-from shared.schema import event, inbound
+from shared.pipeline_schema import event
+from shared.schema import inbound
 from shared.settings import load_settings
 from shared.store import Unavailable, sqlite
 from shared.webhook import MAX_BYTES, WebhookSource

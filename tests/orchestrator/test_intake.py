@@ -10,8 +10,8 @@ from orchestrator.intake import find_lead, import_path, join_run, take_in
 from shared.clock import SystemClock
 from shared.kernel import Kernel
 from shared.lead import Lead
+from shared.pipeline_schema import import_file, lead, run_lead
 from shared.ports import SourcedLead
-from shared.schema import import_file, lead, run_lead
 from shared.settings import load_settings
 from tests.conftest import CONFIG
 from tests.orchestrator.world import a_run, alone, in_run, opened, people, rows

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from orchestrator import marks
 from orchestrator.later import Later
 from shared.kernel import Kernel
-from shared.schema import campaign_lead, effect
+from shared.pipeline_schema import campaign_lead
+from shared.schema import effect
 from tests.orchestrator.world import (
     World,
     alone,

@@ -12,7 +12,8 @@ from orchestrator.occupied import WHY
 from orchestrator.stops import halt_in
 from shared.errors import Fatal, Retryable
 from shared.kernel import Kernel
-from shared.schema import approval, campaign, campaign_lead, run
+from shared.pipeline_schema import campaign, campaign_lead, run
+from shared.schema import approval
 from tests.orchestrator.world import (
     alone,
     approved,

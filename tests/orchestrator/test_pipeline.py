@@ -11,7 +11,7 @@ from orchestrator.app import App
 from orchestrator.pipeline import flows
 from shared.errors import Fatal, Invalid, NotSent
 from shared.kernel import Kernel
-from shared.schema import campaign
+from shared.pipeline_schema import campaign
 from shared.settings import load_settings
 from tests.conftest import CONFIG
 from tests.orchestrator.world import (

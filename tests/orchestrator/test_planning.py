@@ -8,7 +8,7 @@ from orchestrator import planning, runs
 from orchestrator.app import App
 from orchestrator.occupied import WHY
 from shared.kernel import Kernel
-from shared.schema import campaign, campaign_lead, run, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, run, run_lead
 from tests.orchestrator.world import (
     a_run,
     alone,

@@ -13,7 +13,7 @@ from orchestrator.demo import POST
 from shared.clock import SystemClock, iso
 from shared.errors import Fatal
 from shared.kernel import Kernel
-from shared.schema import campaign, campaign_lead, event
+from shared.pipeline_schema import campaign, campaign_lead, event
 from tests.orchestrator.world import a_run, alone, in_run, people, planned, put, world
 
 

@@ -15,7 +15,8 @@ from shared.effect import Effect, fingerprint
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
 from shared.lead import Lead
-from shared.schema import approval, approval_item, audit_detail, audit_leaf, campaign, campaign_lead, run
+from shared.pipeline_schema import campaign, campaign_lead, run
+from shared.schema import approval, approval_item, audit_detail, audit_leaf
 from shared.suite import Suite
 from tests.conftest import CONFIG
 from tests.waiting import Vendor, person_of, put_campaign, row_of, somebody

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from orchestrator import runs
 from shared.errors import Invalid
 from shared.kernel import Kernel
-from shared.schema import campaign, run
+from shared.pipeline_schema import campaign, run
 from tests.orchestrator.world import alone, people, planned, put, run_state
 
 

@@ -8,7 +8,8 @@ from orchestrator import outreach, settled, standstill
 from orchestrator.later import Later
 from orchestrator.pausing import resume_campaign
 from shared.approval import Person
-from shared.schema import campaign, effect
+from shared.pipeline_schema import campaign
+from shared.schema import effect
 from tests.orchestrator.world import World, approved, launched, people, put, states, the, world
 
 ADMIN = Person("admin@alpha-swarm.example", "admin")

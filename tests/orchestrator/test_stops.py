@@ -11,7 +11,8 @@ from orchestrator import crm, enrolment, outreach, settled, stopping, stops
 from orchestrator.app import App
 from shared.clock import iso
 from shared.kernel import Kernel
-from shared.schema import campaign_lead, effect, stop
+from shared.pipeline_schema import campaign_lead, stop
+from shared.schema import effect
 from tests.orchestrator.world import (
     World,
     alone,

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 
 from orchestrator.summary import summarise, unfinished
 from shared.kernel import Kernel
-from shared.schema import campaign_lead, inbound, run_lead, stop
+from shared.pipeline_schema import campaign_lead, run_lead, stop
+from shared.schema import inbound
 from tests.orchestrator.world import a_run, alone, people, planned, put
 
 

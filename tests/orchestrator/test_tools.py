@@ -11,7 +11,7 @@ from orchestrator.app import App
 from orchestrator.tools import TOOLS
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
-from shared.schema import campaign, handoff, run
+from shared.pipeline_schema import campaign, handoff, run
 from tests.orchestrator.world import alone, approved, launched, people, planned, put, states, the, world
 
 

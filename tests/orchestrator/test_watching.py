@@ -20,7 +20,8 @@ from shared.clock import iso
 from shared.errors import Fatal, Retryable
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing
-from shared.schema import campaign, effect, handoff, inbound, run, stop
+from shared.pipeline_schema import campaign, handoff, run, stop
+from shared.schema import effect, inbound
 from shared.settings import AlertRules, Settings
 from shared.store import Unavailable
 from shared.suite import Suite

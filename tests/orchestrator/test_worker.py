@@ -18,7 +18,7 @@ from orchestrator.worker import Worker, open_worker
 from shared.clock import SystemClock
 from shared.errors import NotSent
 from shared.kernel import Kernel
-from shared.schema import campaign, stop
+from shared.pipeline_schema import campaign, stop
 from tests.orchestrator.world import alone, approved, people, planned, put, rows, run_state, the, world
 
 LONG = 20.0

@@ -21,7 +21,7 @@ from shared.approval import Person
 from shared.clock import SystemClock, iso
 from shared.kernel import Kernel, open_kernel
 from shared.lead import Lead, Tier
-from shared.schema import campaign, campaign_lead, run, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, run, run_lead
 from shared.settings import Settings, load_settings
 from shared.suite import Suite, open_suite
 from shared.witness import Witness, open_witness

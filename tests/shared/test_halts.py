@@ -18,7 +18,8 @@ from shared.halt_rules import HaltRules
 from shared.kernel import Kernel, open_kernel
 from shared.ledger import Ending, Proposal
 from shared.observed import Seen, observe
-from shared.schema import approval, campaign, campaign_lead, event, halt, lead, reply, run, stop
+from shared.pipeline_schema import campaign, campaign_lead, event, lead, reply, run, stop
+from shared.schema import approval, halt
 from shared.settings import Settings
 from shared.store import Unavailable, sqlite
 from tests.shared.world import HandClock, Vendor, contact, enrolment, kinds, opened, stricter

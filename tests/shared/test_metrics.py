@@ -13,7 +13,8 @@ from shared.audit import Entry
 from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, age, as_json, exposition, measure
-from shared.schema import campaign, effect, event, handoff, inbound, reply, run, stop
+from shared.pipeline_schema import campaign, event, handoff, reply, run, stop
+from shared.schema import effect, inbound
 from shared.settings import AlertRules, Settings
 from tests.shared.world import HandClock, opened
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from orchestrator.app import App
 from shared.alerts import Alert, Alerts
-from shared.schema import event
+from shared.pipeline_schema import event
 from shared.settings import AlertRules
 from tests.conftest import CONFIG
 from tests.web.conftest import HOST, LogIn

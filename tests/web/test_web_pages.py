@@ -14,7 +14,8 @@ from orchestrator.app import App
 from orchestrator.web.app import create_web
 from orchestrator.web.desk import when
 from shared.approval import Person
-from shared.schema import audit_leaf, campaign, handoff, reply
+from shared.pipeline_schema import campaign, handoff, reply
+from shared.schema import audit_leaf
 from shared.suite import Suite
 from shared.webhook import MAX_BYTES
 from tests.waiting import Vendor, person_of, put_campaign, row_of, somebody

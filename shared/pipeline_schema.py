@@ -1,0 +1,167 @@
+"""The tables of the pipeline: leads, runs, campaigns, events, replies, handoffs and stops."""
+
+import sqlalchemy as sa
+
+from shared.schema import F, N, T, metadata, text
+
+lead = sa.Table(
+    "lead",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    text("email"),
+    text("linkedin_url"),
+    text("data", "{}"),
+    text("status", "sourced"),
+    text("created_at"),
+    text("updated_at"),
+)
+sa.Index("lead_email", lead.c.email)
+lead_key = sa.Table(
+    "lead_key",
+    metadata,
+    sa.Column("key", T, primary_key=True),  # profile:… or email:…
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), nullable=False),
+)
+sa.Index("lead_key_lead", lead_key.c.lead_id)
+import_file = sa.Table(
+    "import_file",
+    metadata,
+    sa.Column("id", N, primary_key=True, autoincrement=True),
+    text("path"),
+    text("sha256"),
+    sa.Column("good", N, nullable=False, server_default="0"),
+    sa.Column("bad", N, nullable=False, server_default="0"),
+    text("quarantine_file"),
+    text("at"),
+)
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    text("mode"),  # safe, live
+    text("state"),  # running, review, launching, finished, failed, cancelled
+    text("stage"),
+    text("params", "{}"),
+    text("counts", "{}"),
+    text("message"),
+    text("correlation_id"),
+    text("started_at"),
+    text("finished_at"),
+)
+run_lead = sa.Table(
+    "run_lead",
+    metadata,
+    sa.Column("run_id", T, sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
+    sa.Column("batch", N, nullable=False),
+    # sourced, enriched, scored, held, disqualified, suppressed, in_review, rejected, live, simulated, failed, …
+    text("state"),
+    text("tier"),
+    sa.Column("score", N, nullable=False, server_default="0"),
+    text("reason"),
+    text("enrichment"),  # known, found, not_found, failed, unanswered, or how the look-up ended: why
+    text("data", "{}"),
+    text("campaign_id"),
+)
+sa.Index("run_lead_batch", run_lead.c.run_id, run_lead.c.batch)
+sa.Index("run_lead_lead", run_lead.c.lead_id)
+sa.Index("run_lead_state", run_lead.c.run_id, run_lead.c.state)
+campaign = sa.Table(
+    "campaign",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    sa.Column("run_id", T, sa.ForeignKey("run.id"), nullable=False),
+    text("name"),
+    text("type"),
+    text("tier"),
+    # drafted, pending_review, approved, rejected, launching, stalled, live, simulated, paused, completed, failed
+    text("state"),
+    text("draft", "{}"),
+    text("hypothesis"),
+    text("fingerprint"),
+    text("vendor_ref"),
+    text("approval_id"),
+    text("decided_by"),
+    text("decision"),
+    text("review_due"),
+    text("created_at"),
+    text("updated_at"),
+    sa.Column("version", N, nullable=False, server_default="1"),
+)
+sa.Index("campaign_run", campaign.c.run_id)
+sa.Index("campaign_state", campaign.c.state)
+sa.Index("campaign_vendor_ref", campaign.c.vendor_ref)
+campaign_lead = sa.Table(
+    "campaign_lead",
+    metadata,
+    sa.Column("campaign_id", T, sa.ForeignKey("campaign.id"), primary_key=True),
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), primary_key=True),
+    text("email"),
+    text("variant"),
+    text("enrollment", "{}"),  # the whole Enrollment: what an approval is bound to
+    text("findings", "[]"),
+    text("state"),  # drafted, held, live, refused, failed, in_doubt, simulated, stopped
+    text("reason"),
+    text("contact_ref"),
+    text("told"),  # what the CRM is to be told, or was told last; see marks.py
+)
+sa.Index("campaign_lead_email", campaign_lead.c.email)
+sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)
+sa.Index("campaign_lead_contact", campaign_lead.c.contact_ref)
+sa.Index("campaign_lead_told", campaign_lead.c.told)
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # vendor:event id
+    *map(text, ("vendor", "type", "occurred_at", "received_at", "lead_id", "campaign_id")),
+    sa.Column("step", N, nullable=False, server_default="0"),
+    text("variant"),
+    text("detail", "{}"),
+    text("correlation_id"),
+)
+sa.Index("event_lead", event.c.lead_id)
+sa.Index("event_received", event.c.received_at)
+sa.Index("event_campaign", event.c.campaign_id, event.c.type)
+reply = sa.Table(
+    "reply",
+    metadata,
+    sa.Column("event_id", T, primary_key=True),
+    text("lead_id"),
+    text("campaign_id"),
+    text("class"),
+    sa.Column("confidence", F, nullable=False, server_default="0"),
+    text("rule"),
+    text("action"),
+    text("subject"),
+    text("text"),  # from outside
+    text("state", "new"),
+    text("at"),
+)
+sa.Index("reply_lead", reply.c.lead_id)
+handoff = sa.Table(
+    "handoff",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    *map(text, ("lead_id", "campaign_id", "event_id", "trigger", "destination", "priority")),
+    text("state", "pending"),  # pending, acknowledged, closed
+    *map(text, ("due_at", "created_at", "acknowledged_by", "closed_by")),
+)
+sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
+sa.Index("handoff_lead", handoff.c.lead_id)
+stop = sa.Table(
+    "stop",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # one person or domain to be stopped everywhere
+    text("kind"),  # person, sequence, domain
+    text("target"),
+    text("reason"),
+    text("state", "open"),  # open, simulated, confirmed
+    sa.Column("attempts", N, nullable=False, server_default="0"),
+    text("detail", "{}"),
+    text("at"),
+    text("due_at"),  # when it is tried next
+    text("confirmed_at"),
+)
+sa.Index("stop_due", stop.c.state, stop.c.due_at)
+sa.Index("stop_confirmed", stop.c.confirmed_at)
+sa.Index("stop_target", stop.c.target)
