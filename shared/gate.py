@@ -146,12 +146,14 @@ class Gate:
         limits: Limits,
         audit: Audit,
         rules: SafetyFile,
+        settle: Mapping[str, float] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
         self._audit = audit
         self._rules = rules
+        self._settle = settle or {}  # vendor → seconds, where that is longer than the rule
         self._claims = Claims(
             clock=clock,
             presence=presence,
@@ -277,6 +279,8 @@ class Gate:
         try:
             receipt = await lookup(row.effect)
             if receipt is None and (ahead := self._unsettled_for(row)) > 0:
+                if ahead > self._rules.settle_seconds:
+                    return await self._still_in_doubt(row)  # too long to wait for here: asked again later
                 await self._clock.sleep(ahead)  # the old request may still be on its way
                 receipt = await lookup(row.effect)
         except SwarmError as error:
@@ -321,7 +325,8 @@ class Gate:
         if row.claimed_at:
             had = (now - parse(row.claimed_at)).total_seconds() - self._rules.call_deadline_seconds
             waited = max(waited, had)
-        return min(self._rules.settle_seconds, self._rules.settle_seconds - waited)
+        settle = max(self._rules.settle_seconds, self._settle.get(row.effect.vendor, 0.0))
+        return min(settle, settle - waited)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────────
     async def _carry_out(self, batch: Batch, perform_many: PerformMany) -> None:

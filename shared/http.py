@@ -30,6 +30,12 @@ DOTS = re.compile(r"(?:^|/)(?:\.|%2[eE]){1,2}(?:/|$)|//|%2[fF]|%5[cC]|%00")
 SAFE_METHODS = {"GET", "HEAD"}
 WORD = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)*")
 Params = Mapping[str, str | int | float | bool | list[str]]
+# Headers that depend on the request's path: an API version, a token that changes.
+Headers = Callable[[str], Mapping[str, str]]
+
+
+def _none_of_its_own(_: str, /) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class ApiClient:
         limits: Limits,
         clock: Clock,
         rules: tuple[ErrorRow, ...] = (),
-        headers: Callable[[], Mapping[str, str]] | None = None,
+        headers: Headers = _none_of_its_own,
         reading: Collection[tuple[str, str]] = (),
     ) -> None:
         self.vendor = vendor
@@ -105,7 +111,7 @@ class ApiClient:
         self._limits = limits
         self._clock = clock
         self._rules = rules
-        self._headers = headers or dict
+        self._headers = headers
         self._reading = frozenset(reading)
 
     async def read(
@@ -225,7 +231,7 @@ class ApiClient:
             "X-Correlation-Id": correlation(),
             file.auth.header: f"{file.auth.prefix}{self.vendor.api_key}",
             **file.headers,
-            **self._headers(),
+            **self._headers(path),
         }
         timeout = httpx.Timeout(file.timeout.read, connect=file.timeout.connect)
         url = f"{self.vendor.base_url}{path}"

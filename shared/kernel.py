@@ -1,6 +1,6 @@
 """Everything a server stands on, opened and closed together."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from shared.clock import Clock, SystemClock
 from shared.eventlog import EventLog
 from shared.gate import Gate
 from shared.halts import Halts
-from shared.http import ApiClient, ErrorRow
+from shared.http import ApiClient, ErrorRow, Headers
 from shared.keys import Keys, load_keys
 from shared.ledger import Ledger
 from shared.limits import Limits
@@ -22,6 +22,7 @@ from shared.settings import Settings
 from shared.store import PATIENCE, Store, open_store
 from shared.suppression import Suppression
 from shared.switches import Switches
+from shared.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Kernel:
     limits: Limits
     ledger: Ledger
     events: EventLog
+    vault: Vault
     gate: Gate
     halts: Halts
     http: httpx.AsyncClient
@@ -49,15 +51,17 @@ class Kernel:
         vendor: str,
         rules: tuple[ErrorRow, ...] = (),
         *,
-        headers: Callable[[], Mapping[str, str]] | None = None,
+        headers: Headers | None = None,
         reading: Collection[tuple[str, str]] = (),
     ) -> ApiClient:
         """HTTP to that vendor account; `rules` come before the general table.
 
-        `reading`: method and path of the requests that only read, though they aren't GETs.
+        `headers`: by path, on top of the account's own. `reading`: method and path of the requests that only
+        read, though they aren't GETs.
         """
         settings = self.settings.vendor(vendor)
-        return ApiClient(settings, self.http, self.limits, self.clock, rules, headers, reading)
+        more = {"headers": headers} if headers else {}
+        return ApiClient(settings, self.http, self.limits, self.clock, rules, reading=reading, **more)
 
 
 @asynccontextmanager
@@ -120,6 +124,7 @@ def _assemble(
         limits=limits,
         audit=audit,
         rules=settings.safety,
+        settle={name: vendor.settle_seconds for name, vendor in settings.vendors.items()},
     )
     return Kernel(
         settings=settings,
@@ -134,6 +139,7 @@ def _assemble(
         limits=limits,
         ledger=Ledger(store),
         events=EventLog(store),
+        vault=Vault(store, clock, keys.vault),
         gate=gate,
         halts=Halts(store, clock, switches, audit, settings),
         http=http,

@@ -2,6 +2,7 @@
 
 pepper       keys the suppression hashes and the masks in the log; without it the list matches nobody
 audit        Ed25519, signs checkpoints of the audit log
+vault        encrypts credentials that change by themselves
 """
 
 import os
@@ -28,6 +29,7 @@ class Keys:
 
     pepper: bytes = field(repr=False)
     audit: Ed25519PrivateKey = field(repr=False)
+    vault: bytes = field(repr=False)
 
     @property
     def audit_public(self) -> bytes:
@@ -43,7 +45,7 @@ def load_keys(home: Path) -> Keys:
     fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     audit = Ed25519PrivateKey.from_private_bytes(_secret(folder / "audit", fresh))
     public = folder / "audit.pub"
-    keys = Keys(pepper, audit)
+    keys = Keys(pepper, audit, _secret(folder / "vault", secrets.token_bytes(KEY_BYTES)))
     if not public.exists():
         public.write_text(keys.audit_public.hex() + "\n", encoding="utf-8")
     return keys

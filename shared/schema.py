@@ -199,6 +199,17 @@ inbound = sa.Table(
     sa.UniqueConstraint("vendor", "event_id", name="inbound_once"),
 )
 sa.Index("inbound_new", inbound.c.state, inbound.c.id)
+vault = sa.Table(
+    "vault",
+    metadata,
+    sa.Column("name", T, primary_key=True),  # of the vendor account
+    sa.Column("sealed", B, nullable=False),  # nonce and ciphertext
+    sa.Column("version", N, nullable=False, server_default="0"),
+    text("holder"),  # who is renewing it
+    sa.Column("until", F, nullable=False, server_default="0"),
+    text("lost"),  # why only a person can renew it
+    text("at"),
+)
 alert = sa.Table(
     "alert",
     metadata,

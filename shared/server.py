@@ -35,6 +35,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, Fatal, Invalid, SwarmError
 from shared.kernel import open_kernel
 from shared.listener import Listener, listen
+from shared.progress import Told, telling
 from shared.settings import Settings
 from shared.suite import Server
 from shared.telemetry import correlated, logger
@@ -123,7 +124,7 @@ class _Tools:
     async def call(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         """Check, run, answer; every failure is an answer too."""
         meta: Mapping[str, Any] = context.meta or {}
-        with correlated(_correlation_id(meta)) as correlation_id:
+        with correlated(_correlation_id(meta)) as correlation_id, telling(_to_caller(context)):
             try:
                 result = await self._run(params, whole=bool(meta.get(WHOLE)))
             except SwarmError as error:
@@ -166,6 +167,18 @@ def described(contract: Contract) -> Tool:
         output_schema=contract.output_schema,
         annotations=hints,
     )
+
+
+def _to_caller(context: ServerRequestContext[Any]) -> Told:
+    """Progress to the host that asked for it by a token; to any other one nothing is sent."""
+
+    async def told(done: int, of: int) -> None:
+        try:
+            await context.session.report_progress(done, of)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            logger("server").debug("progress went nowhere")  # the host is gone; the work goes on
+
+    return told
 
 
 def _correlation_id(meta: Mapping[str, Any]) -> str:

@@ -136,6 +136,9 @@ class VendorFile(Strict):
 
     url: str = Field(pattern=r"^https://")
     key_variable: str
+    key_instead: str = (
+        ""  # a variable that stands for the key: with either one, the account is the vendor's own
+    )
     secrets: dict[str, str] = {}
     sandbox_secrets: dict[str, str] = {}
     auth: Auth = Auth()
@@ -143,6 +146,8 @@ class VendorFile(Strict):
     timeout: Timeout = Timeout()
     limits: tuple[Limit, ...] = ()
     retries: Annotated[int, Field(ge=0, le=3)] = 3
+    # Until a read shows every write. Longer than safety.yaml says: absence is believed only after so long.
+    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=50_000_000)] = 5_000_000
     options: dict[str, Any] = {}
 
@@ -164,6 +169,11 @@ class VendorSettings:
     sandbox: bool
     secrets: Mapping[str, str] = field(repr=False)
     file: VendorFile
+
+    @property
+    def settle_seconds(self) -> float:
+        """Until a read shows every write; an emulator is as quick as safety.yaml says."""
+        return 0.0 if self.sandbox else self.file.settle_seconds
 
     @property
     def options(self) -> Mapping[str, Json]:
@@ -363,7 +373,8 @@ def _vendor(path: Path, env: Mapping[str, str]) -> VendorSettings:
     name = path.stem
     key = env.get(file.key_variable, "")
     sandboxes = env.get("SWARM_SANDBOX_URL", f"http://127.0.0.1:{SANDBOX_PORT}")
-    base_url = env.get(f"{name.upper()}_BASE_URL") or (file.url if key else f"{sandboxes}/{name}")
+    live = bool(key or env.get(file.key_instead))
+    base_url = env.get(f"{name.upper()}_BASE_URL") or (file.url if live else f"{sandboxes}/{name}")
     sandbox = _is_loopback(base_url)
     defaults = file.sandbox_secrets if sandbox else {}
     secrets = {

@@ -14,6 +14,7 @@ from shared.effect import Json, Outcome
 from shared.errors import ConfigError, Conflict, Invalid, NotSent
 from shared.kernel import Kernel
 from shared.ports import BatchOutcome, Check, ContactPage, ContactRecord, ContactView, Extracted
+from shared.progress import Progress
 from shared.settings import Settings, load_settings
 from shared.suite import Server
 from shared.telemetry import correlation
@@ -70,7 +71,10 @@ async def parse(little: Little, path: str) -> Extracted:
 @writes("Keep people")
 async def upsert_contacts(little: Little, contacts: Sequence[ContactRecord]) -> BatchOutcome:
     """Keep people; those at blocked.example are refused."""
-    little.kept.extend(contacts)
+    progress = Progress(len(contacts))
+    for one in contacts:
+        little.kept.append(one)
+        await progress.one()
     done = [
         Outcome("refused", "suppressed", "A recipient opted out.")
         if one.email.endswith("@blocked.example")

@@ -328,6 +328,20 @@ async def test_a_vendor_that_certainly_lacks_it_lets_it_be_tried_again(
     assert clock.slept[0] == pytest.approx(live.settings.safety.settle_seconds, abs=0.1)
 
 
+async def test_a_vendor_that_shows_writes_late_is_believed_late(settings_for: Make, clock: HandClock) -> None:
+    settings = settings_for(SAFE_MODE="false", GHL_API_KEY="pit-12345678")
+    assert settings.vendor("ghl").settle_seconds == 60
+    async with opened(settings, clock) as kernel:
+        vendor = Vendor([InDoubt("lost")])
+        await kernel.gate.submit(contact(), vendor)
+        clock.move(30)
+        early = await kernel.gate.submit(contact(), vendor, shown := Shown(None))
+        assert (early.status, len(vendor.performed), shown.looks, clock.slept) == ("in_doubt", 1, 1, [])
+        clock.move(40)
+        assert (await kernel.gate.submit(contact(), vendor, shown)).status == "applied"
+        assert len(vendor.performed) == 2
+
+
 async def test_an_old_doubt_needs_no_second_look(live: Kernel, clock: HandClock) -> None:
     vendor = Vendor([InDoubt("lost")])
     await live.gate.submit(contact(), vendor)

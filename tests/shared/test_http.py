@@ -87,7 +87,17 @@ async def test_a_read_is_parsed_and_carries_the_key(world: World) -> None:
     request = world.wire.asked[0]
     assert str(request.url) == "https://vendor.example/contacts/x1?a=b"
     assert request.headers["authorization"] == "Bearer pit-12345678"
-    assert request.headers["version"] == "v3"
+
+
+async def test_headers_may_depend_on_the_path(world: World) -> None:
+    def versions(path: str) -> dict[str, str]:
+        return {"Version": path.split("/")[1], "Authorization": "Bearer renewed"}
+
+    client = world.kernel.client("ghl", headers=versions)
+    await client.read("GET", "/contacts/x1")
+    await client.read("GET", "/locations/x1")
+    assert [request.headers["version"] for request in world.wire.asked] == ["contacts", "locations"]
+    assert {request.headers["authorization"] for request in world.wire.asked} == {"Bearer renewed"}
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,20 @@ async def test_a_correlation_id_of_another_shape_is_replaced(connect: Connect, g
         assert result.structured_content["correlation_id"] != given
 
 
+async def test_a_host_that_asks_is_told_how_far_a_long_call_is(connect: Connect) -> None:
+    told: list[tuple[float, float | None]] = []
+
+    async def hear(done: float, of: float | None, message: str | None) -> None:
+        told.append((done, of))
+
+    people = [{"email": f"p{n}@corp.example"} for n in range(120)]
+    async with connect() as client:
+        await client.call_tool("little_upsert_contacts", {"contacts": people}, progress_callback=hear)
+        assert (told[0], told[-1], len(told)) == ((3, 120), (120, 120), 40)
+        await client.call_tool("little_upsert_contacts", {"contacts": people})
+    assert len(told) == 40
+
+
 async def test_a_read_only_server_lists_no_writing_tool_and_refuses_it(connect: Connect) -> None:
     async with connect(Offer(read_only=True)) as client:
         assert all(tool.annotations.read_only_hint for tool in (await client.list_tools()).tools)
