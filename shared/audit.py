@@ -21,17 +21,18 @@ import anyio.to_thread
 import sqlalchemy as sa
 
 from shared import published
+from shared.checkpoint import Checkpoint, note, read_note
 from shared.clock import Clock, iso
 from shared.commitment import commit
 from shared.effect import Json, canonical
 from shared.errors import Fatal
 from shared.keys import Keys
-from shared.merkle import Edge, leaf_hash, note, read_note
+from shared.merkle import Edge, leaf_hash
 from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
 from shared.sql import insertion, one, run, run_many
 from shared.store import Store, Unavailable
 from shared.telemetry import correlation, logger
-from shared.verification import Verdict, verify
+from shared.verification import Verdict, Verification
 
 __all__ = ["Audit", "Entry", "Head", "Verdict", "append"]
 
@@ -129,10 +130,10 @@ class Audit:
 
         def change(connection: sa.Connection) -> tuple[Head, str]:
             edge = _edge(connection)
-            text = note(self._keys, edge.size, edge.root)
+            text = note(self._keys.audit, edge.size, edge.root)
             known = sa.select(audit_checkpoint.c.size).where(audit_checkpoint.c.size == edge.size)
             if connection.execute(known).one_or_none() is None:
-                values = {"size": edge.size, "note": text, "at": now, "why": why}
+                values = {"size": edge.size, "note": text, "at": now, "why": why, "frontier": edge.packed}
                 connection.execute(sa.insert(audit_checkpoint).values(**values))
             return _head(connection), text
 
@@ -166,7 +167,15 @@ class Audit:
     async def verify(self) -> Verdict:
         """Recompute every leaf and every checkpoint, those in the published files included."""
         held = await anyio.to_thread.run_sync(published.read, self._files)
-        return await self._store.read(lambda c: verify(c, self._keys.audit_public, held))
+        look = Verification(self._keys.audit_public, held)
+        try:
+            await self._store.read(look.begin)
+            while await self._store.read(look.go_on):
+                pass
+        except sa.exc.DBAPIError:
+            log.exception("audit.unreadable")
+            look.unreadable()
+        return look.verdict
 
     async def tail(self, limit: int = 20) -> list[dict[str, Json]]:
         """The newest entries with their details, newest first."""
@@ -194,12 +203,12 @@ class Audit:
             )
         held = await anyio.to_thread.run_sync(published.read, self._files)
         newest = [trusted for texts in held.values() if (trusted := _newest(texts, self._keys.audit_public))]
-        for size, root in newest:
-            own = await self._store.read(partial(_own, size=size))
-            if own is None or read_note(own, self._keys.audit_public) != (size, root):
+        for last_held in newest:
+            own = await self._store.read(partial(_own, size=last_held.size))
+            if own is None or read_note(own, self._keys.audit_public).body != last_held.body:
                 here = (await self.head()).size
                 raise Fatal(
-                    f"a published checkpoint covers {size} entries of the audit log that are not in this "
+                    f"a published checkpoint covers {last_held.size} entries of the audit log that are not in this "
                     f"database ({here} entries): it is older than what was done with it. Restore the newest copy.",
                     code="rolled_back",
                 )
@@ -211,7 +220,7 @@ def _shown(data: str, subject: str | None, payload: str | None) -> dict[str, Jso
     return {**shown, "subject": subject or "(erased)", "payload": json.loads(payload) if payload else {}}
 
 
-def _newest(texts: Sequence[str], public: bytes) -> tuple[int, bytes] | None:
+def _newest(texts: Sequence[str], public: bytes) -> Checkpoint | None:
     """The largest checkpoint that we signed."""
     for text in sorted(texts, key=_said_size, reverse=True):
         try:

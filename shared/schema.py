@@ -183,6 +183,7 @@ audit_checkpoint = sa.Table(
     text("note"),
     text("at"),
     text("why"),
+    sa.Column("frontier", B, nullable=True),  # of the tree at that size: a proof from there begins with it
 )
 inbound = sa.Table(
     "inbound",

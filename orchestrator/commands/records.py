@@ -1,5 +1,7 @@
 """swarm audit · effects · reviews: proof, what was done outside, and what waits for a person."""
 
+import os
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +12,13 @@ import typer
 from rich.console import Console
 
 from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, table
-from shared.effect import canonical
 from shared.errors import Invalid
 from shared.ledger import Row
 from shared.pipeline_schema import campaign, campaign_lead
 from shared.schema import effect
+from shared.transcript import transcript
 
+ENTRY = '"type":"entry"}\n'  # how a line of an entry ends
 commands = typer.Typer()
 audit = typer.Typer(help="The log of everything, and the proof that it is whole.", no_args_is_help=True)
 effects = typer.Typer(help="What was done outside, and what is in doubt.", no_args_is_help=True)
@@ -72,32 +75,37 @@ def checkpoint(as_json: AsJson = False) -> None:
 
 @audit.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="a new file; one JSON entry a line")], as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="a new file; JSON lines, for tools/verify_audit.py")],
+    without_details: Annotated[
+        bool, typer.Option("--without-details", help="leave personal data out; it still verifies")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write every entry to a file, newest first."""
+    """Write every entry and every checkpoint to a file, from which others can verify the log."""
 
     async def work() -> int:
         async with kernel() as opened:
-            head = await opened.audit.head()
-            entries = await opened.audit.tail(head.size or 1)
-            await anyio.to_thread.run_sync(_write_new, file, [f"{_line(entry)}\n" for entry in entries])
-            return len(entries)
+            lines = transcript(opened.store, opened.keys, details=not without_details)
+            return await _write_new(file, lines)
 
     count = run(work)
     show({"file": str(file), "entries": count}, as_json, f"{count} entries in {file}")
 
 
-def _write_new(file: Path, lines: list[str]) -> None:
-    """Never over another file: it may be the last export that is whole."""
+async def _write_new(file: Path, parts: AsyncIterator[list[str]]) -> int:
+    """Never over another file: it may be the last export that is whole. Returns the number of entries."""
+    count = 0
     try:
-        with file.open("x", encoding="utf-8") as out:
-            out.writelines(lines)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            async for lines in parts:
+                await anyio.to_thread.run_sync(out.writelines, lines)
+                count += sum(line.endswith(ENTRY) for line in lines)
+            out.flush()
+            await anyio.to_thread.run_sync(os.fsync, out.fileno())
     except OSError as error:
-        raise Invalid(f"{file} can't be made: {error.strerror}", field="file") from error
-
-
-def _line(entry: Any) -> str:
-    return canonical(entry).decode()
+        raise Invalid(f"{file} can't be written: {error.strerror}", field="file") from error
+    return count
 
 
 @effects.command("list")

@@ -321,8 +321,14 @@ def test_the_log_is_verified_shown_signed_and_exported(swarm: Swarm) -> None:
     assert swarm.done("audit", "checkpoint")["size"] > 0
     entries = swarm.done("audit", "export", "log.jsonl")["entries"]
     lines = (swarm.cwd / "log.jsonl").read_text().splitlines()
-    assert len(lines) == entries > 0
-    assert all(json.loads(line)["kind"] for line in lines)
+    kinds = [json.loads(line)["type"] for line in lines]
+    assert (kinds[0], kinds[-1], kinds.count("entry")) == ("log", "end", entries)
+    assert entries > 0
+    command = [sys.executable, "-I", ROOT / "tools" / "verify_audit.py", swarm.cwd / "log.jsonl"]
+    checked = subprocess.run(
+        [*command, "--key", swarm.home / "keys" / "audit.pub"], check=False, cwd=swarm.cwd
+    )
+    assert checked.returncode == 0
     again = swarm("audit", "export", "log.jsonl")
     assert (again.code, "Traceback" in again.err) == (2, False)
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audit import Entry, append
+from shared.checkpoint import note, origin_of, read_note
 from shared.errors import Fatal
 from shared.kernel import Kernel
 from shared.keys import load_keys
-from shared.merkle import Edge, leaf_hash, node_hash, note, read_note
+from shared.merkle import Edge, leaf_hash, node_hash
 from shared.schema import spend
 from shared.settings import Settings
 from shared.store import Unavailable
@@ -195,10 +196,14 @@ async def test_yesterdays_copy_does_not_start(settings_for: Make, tmp_path: Path
 
 async def test_a_checkpoint_signed_with_another_key_proves_nothing(kernel: Kernel, tmp_path: Path) -> None:
     foreign = load_keys(tmp_path / "foreign")
-    text = note(foreign, 5, b"r" * 32)
-    assert read_note(text, foreign.audit_public) == (5, b"r" * 32)
-    with pytest.raises(ValueError, match="signature"):
+    text = note(foreign.audit, 5, b"r" * 32)
+    read = read_note(text, foreign.audit_public)
+    assert (read.size, read.root, read.beginning) == (5, b"r" * 32, 1)
+    with pytest.raises(ValueError, match="not a checkpoint of this log"):
         read_note(text, kernel.keys.audit_public)
+    ours = origin_of(kernel.keys.audit_public)
+    with pytest.raises(ValueError, match="signature"):
+        read_note(text.replace(read.origin, ours), kernel.keys.audit_public)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +313,8 @@ async def test_the_notes_that_are_published_can_be_checked_without_us(kernel: Ke
     await kernel.audit.checkpoint("test")
     line = kernel.audit._files[0].read_text().splitlines()[-1]
     head = await kernel.audit.head()
-    assert read_note(json.loads(line)["note"], kernel.keys.audit_public) == (10, bytes.fromhex(head.root))
+    read = read_note(json.loads(line)["note"], kernel.keys.audit_public)
+    assert (read.size, read.root.hex()) == (10, head.root)
 
 
 async def test_two_processes_write_one_log(settings_for: Make) -> None:
