@@ -9,7 +9,7 @@ confirm is paused again.
 import sqlalchemy as sa
 
 from orchestrator.accounts import Right, need
-from orchestrator.dossier import RESUME, Row, campaign_row, people_of
+from orchestrator.dossier import DRAFT, RESUME, Row, campaign_row, people_of
 from orchestrator.intake import read_leads
 from orchestrator.titles import seniority
 from shared.approval import Item, Person
@@ -79,7 +79,7 @@ def _allow(
     if standing is not None and standing.kind == "halt":
         raise Invalid("a halt is in force: an admin clears it on the safety page first", code="halted")
     need(person, _right(connection, row))
-    items = [Item(RESUME, fingerprint({"campaign_id": campaign_id}))]
+    items = [Item(RESUME, fingerprint(DRAFT.validate_json(str(row.draft))))]
     content = str(row.fingerprint)
     given = kernel.approvals.give_in(
         connection, scope, items, person=person, fingerprint=content, note=reason

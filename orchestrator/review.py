@@ -109,9 +109,10 @@ def _approve(
     people = _covered(kernel, connection, row, person)
     _refuse_unread(row, people, person)
     enrollments = [ENROLLMENT.validate_json(one.enrollment) for one in people]
-    content = campaign_fingerprint(DRAFT.validate_json(row.draft), enrollments)
+    draft = DRAFT.validate_json(row.draft)
+    content = campaign_fingerprint(draft, enrollments)
     items = [Item(ADD_LEAD, fingerprint(enrollment)) for enrollment in enrollments]
-    items.append(Item(ACTIVATE, fingerprint({"campaign_id": campaign_id})))
+    items.append(Item(ACTIVATE, fingerprint(draft)))
     given = kernel.approvals.give_in(
         connection, f"campaign:{campaign_id}", items, person=person, fingerprint=content
     )

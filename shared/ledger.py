@@ -203,9 +203,15 @@ class Ledger:
         return await self.store.read(lambda c: find(c, key))
 
     async def list(
-        self, *, status: str = "", vendor: str = "", campaign: str = "", limit: int = 100
+        self,
+        *,
+        status: str = "",
+        vendor: str = "",
+        campaign: str = "",
+        actions: Sequence[str] = (),
+        limit: int = 100,
     ) -> list[Row]:
-        """Newest first."""
+        """Newest first; of these `actions`, if any are named."""
         query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
         for column, value in (
             (table.c.status, status),
@@ -214,6 +220,8 @@ class Ledger:
         ):
             if value:
                 query = query.where(column == value)
+        if actions:
+            query = query.where(table.c.action.in_(actions))
         return await self.store.read(lambda c: [_row(row) for row in c.execute(query).mappings()])
 
     async def counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from shared.clock import Clock
 from shared.errors import Invalid
 from shared.gate import Gate
 from shared.kernel import Kernel
+from shared.ledger import Ledger
 
 ACCOUNT = "instantly"
 SIMULATED = "simulated:"
@@ -25,7 +26,7 @@ class Options(BaseModel):
     open_tracking: bool = True
     stop_for_company: bool = True
     unsubscribe_text: Annotated[str, Field(min_length=1, max_length=100)] = "Unsubscribe"
-    leads_per_request: Annotated[int, Field(ge=1, le=LEADS_PER_REQUEST)] = 500
+    leads_per_request: Annotated[int, Field(ge=1, le=LEADS_PER_REQUEST)] = LEADS_PER_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Instantly:
 
     api: InstantlyApi
     gate: Gate
+    ledger: Ledger
     clock: Clock
     options: Options
     webhook_secret: str = field(default="", repr=False)
@@ -46,6 +48,7 @@ async def open_instantly(kernel: Kernel) -> AsyncIterator[Instantly]:
     yield Instantly(
         api=InstantlyApi(kernel.client(ACCOUNT, RULES, reading=READING_POSTS)),
         gate=kernel.gate,
+        ledger=kernel.ledger,
         clock=kernel.clock,
         options=kernel.settings.vendor_options(ACCOUNT, Options),
         webhook_secret=settings.secrets.get("webhook_secret", ""),

@@ -48,6 +48,10 @@ class InstantlyApi:
 
     client: ApiClient
 
+    async def workspace(self) -> Record:
+        """The workspace that the key belongs to, with its settings."""
+        return _record(await self.client.read("GET", f"{V2}/workspaces/current"))
+
     # ── campaigns ────────────────────────────────────────────────────────────────────────────────────────
     async def campaigns(self, cursor: str = "", search: str = "") -> Page:
         """A page of campaigns; `search` is part of the name."""

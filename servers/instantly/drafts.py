@@ -24,6 +24,8 @@ GUARDS: Mapping[str, bool] = {
     "disable_bounce_protect": False,
     "allow_risky_contacts": False,
 }
+# Nobody else gets a copy of what is sent, and the first message keeps its markup: the unsubscribe link is one.
+KEPT: Mapping[str, Any] = {"cc_list": [], "bcc_list": [], "text_only": False, "first_email_text_only": False}
 # Without the prefix these custom variables would overwrite fields of the webhook's payload.
 LEAD_ID, CAMPAIGN_ID, VARIANT = "swarm_lead_id", "swarm_campaign_id", "swarm_variant"
 
@@ -94,10 +96,10 @@ def campaign_body(
         "daily_limit": draft.daily_limit,
         "open_tracking": open_tracking,
         "link_tracking": False,
-        "text_only": False,
         "stop_on_auto_reply": False,
         "stop_for_company": stop_for_company,
         **GUARDS,
+        **KEPT,
     }
     return body, accepted.warning
 
@@ -124,7 +126,8 @@ def unsafe(campaign: Mapping[str, Any], unsubscribe_text: str) -> str:
     for number, step in enumerate(steps, start=1):
         if _variants(step) != [_words(step_words(number, unsubscribe_text))]:
             return f"the words of step {number} were changed at the vendor"
-    changed = [name for name, value in GUARDS.items() if bool(campaign.get(name)) is not value]
+    must = {**GUARDS, **{name: bool(value) for name, value in KEPT.items()}}
+    changed = [name for name, value in must.items() if bool(campaign.get(name)) is not value]
     return f"{changed[0]} was changed at the vendor" if changed else ""
 
 
@@ -189,12 +192,15 @@ def _plain(key: str, value: Any) -> Any:
     if key == "campaign_schedule":
         return [_when(one) for one in (value or {}).get("schedules") or ()]
     if key == "sequences":
-        return [
-            (step.get("delay"), step.get("delay_unit", "days"), _variants(step)) for step in _steps(value)
-        ]
+        return _rhythm(_steps(value)), [_variants(step) for step in _steps(value)]
     if key == "name":
         return str(value)
     return value or 0
+
+
+def _rhythm(steps: list[Mapping[str, Any]]) -> list[tuple[Any, str]]:
+    """The gaps between messages. The last step's is asked for by the vendor, and means nothing."""
+    return [(step.get("delay"), step.get("delay_unit") or "days") for step in steps[:-1]]
 
 
 def _steps(sequences: Any) -> list[Mapping[str, Any]]:

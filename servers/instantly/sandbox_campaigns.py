@@ -19,7 +19,8 @@ from servers.instantly.sandbox_requests import (
     page_of,
     stamp,
 )
-from servers.instantly.timezones import ACCEPTED
+from servers.instantly.sandbox_traps import Traps
+from servers.instantly.timezones import ACCEPTED, EXACT, SHIFTED
 from shared.sandbox import Sandbox
 
 WORKSPACE = "019ffad2-8d52-7649-baa5-0000000000a1"
@@ -62,8 +63,9 @@ FIELDS: Mapping[str, str] = {
 class Campaigns:
     """Campaign endpoints over the emulator's state. `started` is told when a campaign begins to send."""
 
-    def __init__(self, sandbox: Sandbox, started: Callable[[str], None]) -> None:
+    def __init__(self, sandbox: Sandbox, traps: Traps, started: Callable[[str], None]) -> None:
         self.sandbox = sandbox
+        self.traps = traps
         self.started = started
 
     @property
@@ -72,24 +74,29 @@ class Campaigns:
         campaigns: dict[str, dict[str, Any]] = self.sandbox.state["campaigns"]
         return campaigns
 
+    @property
+    def _zones(self) -> frozenset[str]:
+        everywhere = ACCEPTED | EXACT.keys() | SHIFTED.keys()
+        return ACCEPTED if self.traps.on("closed_time_zones") else frozenset(everywhere)
+
     def routes(self) -> list[Route]:
         """Method, path and endpoint."""
-        root = "/api/v2/campaigns"
+        root, traps = "/api/v2/campaigns", self.traps
         return [
-            Route(root, guarded(self._create), methods=["POST"]),
-            Route(root, guarded(self._index), methods=["GET"]),
-            Route(f"{root}/analytics", guarded(self._analytics), methods=["GET"]),
-            Route(f"{root}/search-by-contact", guarded(self._by_contact), methods=["GET"]),
-            Route(f"{root}/{{id}}", guarded(self._show), methods=["GET"]),
-            Route(f"{root}/{{id}}", guarded(self._update), methods=["PATCH"]),
-            Route(f"{root}/{{id}}/activate", guarded(self._activate), methods=["POST"]),
-            Route(f"{root}/{{id}}/pause", guarded(self._pause), methods=["POST"]),
+            Route(root, guarded(self._create, traps), methods=["POST"]),
+            Route(root, guarded(self._index, traps), methods=["GET"]),
+            Route(f"{root}/analytics", guarded(self._analytics, traps), methods=["GET"]),
+            Route(f"{root}/search-by-contact", guarded(self._by_contact, traps), methods=["GET"]),
+            Route(f"{root}/{{id}}", guarded(self._show, traps), methods=["GET"]),
+            Route(f"{root}/{{id}}", guarded(self._update, traps), methods=["PATCH"]),
+            Route(f"{root}/{{id}}/activate", guarded(self._activate, traps), methods=["POST"]),
+            Route(f"{root}/{{id}}/pause", guarded(self._pause, traps), methods=["POST"]),
         ]
 
     async def _create(self, request: Request) -> Response:
         body = await json_body(request)
         check(body, FIELDS, required=("name", "campaign_schedule"))
-        _check_content(body)
+        _check_content(body, self._zones)
         now = stamp(self.sandbox.clock.now())
         # The mailboxes of the create call are ignored: they have to be patched in.
         campaign = {
@@ -112,7 +119,7 @@ class Campaigns:
         items = [one for one in self.all.values() if wanted in one["name"].lower()]
         if "status" in query:
             items = [one for one in items if str(one["status"]) == query["status"]]
-        return JSONResponse(page_of(items, query.get("limit"), query.get("starting_after", "")))
+        return JSONResponse(page_of(items, query.get("limit"), query.get("starting_after", ""), self.traps))
 
     async def _show(self, request: Request) -> Response:
         return JSONResponse(self._found(request))
@@ -122,7 +129,7 @@ class Campaigns:
         if not body:
             raise RefusedError(400, "body must NOT have fewer than 1 properties")
         check(body, {key: kind for key, kind in FIELDS.items() if key != "ai_sdr_id"})
-        _check_content(body)
+        _check_content(body, self._zones)
         if "sequences" in body:
             body["sequences"] = _rewritten(body["sequences"])
         campaign.update(body)
@@ -159,8 +166,9 @@ class Campaigns:
             mail for mail in self.sandbox.state["emails"].values() if mail["campaign_id"] == campaign["id"]
         ]
         received = [mail for mail in mails if mail["ue_type"] == 2]
+        apart = self.traps.on("automatic_replies_apart")
         opened = sum(lead["email_open_count"] > 0 for lead in leads)
-        replied = {mail["lead"] for mail in received if not mail["is_auto_reply"]}
+        replied = {mail["lead"] for mail in received if not mail["is_auto_reply"] or not apart}
         contacted = sum(lead["timestamp_last_contact"] is not None for lead in leads)
         return {
             "campaign_name": campaign["name"],
@@ -173,7 +181,7 @@ class Campaigns:
             "new_leads_contacted_count": contacted,
             "open_count": opened,
             "open_count_unique": opened,
-            "reply_count": sum(not mail["is_auto_reply"] for mail in received),
+            "reply_count": sum(not mail["is_auto_reply"] or not apart for mail in received),
             "reply_count_unique": len(replied),
             "reply_count_automatic": sum(mail["is_auto_reply"] for mail in received),
             "link_click_count": 0,
@@ -196,20 +204,20 @@ class Campaigns:
         self.sandbox.record(action, campaign["id"], **detail)
 
 
-def _check_content(body: Mapping[str, Any]) -> None:
+def _check_content(body: Mapping[str, Any], zones: frozenset[str]) -> None:
     if "campaign_schedule" in body:
         schedules = body["campaign_schedule"].get("schedules")
         if not schedules:
             raise RefusedError(400, "body/campaign_schedule/schedules must NOT have fewer than 1 items")
         for index, one in enumerate(schedules):
-            _check_schedule(one, f"body/campaign_schedule/schedules/{index}")
+            _check_schedule(one, zones, f"body/campaign_schedule/schedules/{index}")
     for index, sequence in enumerate(body.get("sequences", [])):
         _check_steps(sequence, f"body/sequences/{index}")
     for index, mailbox in enumerate(body.get("email_list", [])):
         check_type(mailbox, "string", f"body/email_list/{index}")
 
 
-def _check_schedule(one: Mapping[str, Any], where: str) -> None:
+def _check_schedule(one: Mapping[str, Any], zones: frozenset[str], where: str) -> None:
     for name in ("name", "timing", "days", "timezone"):
         if name not in one:
             raise RefusedError(400, f"{where} must have required property '{name}'")
@@ -220,7 +228,7 @@ def _check_schedule(one: Mapping[str, Any], where: str) -> None:
             )
     if not one["days"]:
         raise RefusedError(400, f"{where}/days must NOT have fewer than 1 properties")
-    check_choice(one["timezone"], ACCEPTED, f"{where}/timezone")
+    check_choice(one["timezone"], zones, f"{where}/timezone")
 
 
 def _check_steps(sequence: Any, where: str) -> None:

@@ -1,8 +1,9 @@
-"""The emulator's people and block list: imports that answer 200 and skip, deletes that mean it."""
+"""The emulator's people: imports that skip, lists that ignore what they don't know, deletes that mean it."""
 
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from servers.instantly.sandbox_requests import (
     page_of,
     stamp,
 )
+from servers.instantly.sandbox_traps import Traps
 from shared.clock import iso
 from shared.sandbox import Committed, Sandbox
 
@@ -49,6 +51,14 @@ LEAD_FIELDS: Mapping[str, str] = {
     "assigned_to": "string?",
     "custom_variables": "object",
 }
+LIST_FIELDS = frozenset(
+    {
+        *("search", "filter", "campaign", "list_id", "in_campaign", "in_list", "ids", "queries"),
+        *("excluded_ids", "contacts", "limit", "starting_after", "organization_user_ids", "smart_view_id"),
+        *("is_website_visitor", "distinct_contacts", "enrichment_status", "esg_code"),
+    }
+)
+PLAN_ROOM = 25_000  # people that the workspace's plan has room for
 PAYLOAD_NAMES: Mapping[str, str] = {
     "first_name": "firstName",
     "last_name": "lastName",
@@ -60,17 +70,22 @@ PAYLOAD_NAMES: Mapping[str, str] = {
 }
 
 
-def blocked(state: Mapping[str, Any], email: str) -> bool:
-    """Whether the block list holds the address or its domain."""
-    values = {entry["bl_value"].lower() for entry in state["blocklist"].values()}
+def blocked_values(state: Mapping[str, Any]) -> set[str]:
+    """What is on the block list, in lower case."""
+    return {entry["bl_value"].lower() for entry in state["blocklist"].values()}
+
+
+def blocks(values: set[str], email: str) -> bool:
+    """Whether these values hold the address or its domain."""
     return email.lower() in values or email.lower().rpartition("@")[2] in values
 
 
 class Leads:
-    """Lead and block-list endpoints over the emulator's state. `started`: a campaign has new people."""
+    """Lead endpoints over the emulator's state. `started`: a campaign has new people."""
 
-    def __init__(self, sandbox: Sandbox, started: Callable[[str], None]) -> None:
+    def __init__(self, sandbox: Sandbox, traps: Traps, started: Callable[[str], None]) -> None:
         self.sandbox = sandbox
+        self.traps = traps
         self.started = started
 
     @property
@@ -79,25 +94,17 @@ class Leads:
         leads: dict[str, dict[str, Any]] = self.sandbox.state["leads"]
         return leads
 
-    @property
-    def blocklist(self) -> dict[str, dict[str, Any]]:
-        """Block-list entries by id."""
-        entries: dict[str, dict[str, Any]] = self.sandbox.state["blocklist"]
-        return entries
-
     def routes(self) -> list[Route]:
         """Method, path and endpoint."""
-        leads, entries = "/api/v2/leads", "/api/v2/block-lists-entries"
+        leads, traps = "/api/v2/leads", self.traps
         return [
-            Route(f"{leads}/add", guarded(self._add), methods=["POST"]),
-            Route(f"{leads}/list", guarded(self._index), methods=["POST"]),
-            Route(f"{leads}/{{id}}", guarded(self._show), methods=["GET"]),
-            Route(f"{leads}/{{id}}", guarded(self._delete), methods=["DELETE"]),
-            Route(leads, guarded(self._delete_matching), methods=["DELETE"]),
-            Route(entries, guarded(self._blocked), methods=["GET"]),
-            Route(entries, guarded(self._block_one), methods=["POST"]),
-            Route(entries, guarded(self._unblock_all), methods=["DELETE"]),
-            Route(f"{entries}/bulk-create", guarded(self._block), methods=["POST"]),
+            Route(f"{leads}/add", guarded(self._add, traps), methods=["POST"]),
+            Route(f"{leads}/list", guarded(self._index, traps), methods=["POST"]),
+            Route(f"{leads}/update-interest-status", guarded(self._interest, traps), methods=["POST"]),
+            Route(leads, guarded(self._add_one, traps), methods=["POST"]),
+            Route(leads, guarded(self._delete_matching, traps), methods=["DELETE"]),
+            Route(f"{leads}/{{id}}", guarded(self._show, traps), methods=["GET"]),
+            Route(f"{leads}/{{id}}", guarded(self._delete, traps), methods=["DELETE"]),
         ]
 
     async def _add(self, request: Request) -> Response:
@@ -107,22 +114,22 @@ class Leads:
         if campaign not in self.sandbox.state["campaigns"]:
             raise RefusedError(404, "Campaign not found")
         counts: Counter[str] = Counter()
-        created, seen = [], set[str]()
+        created, seen, known = [], set[str](), self._known()
         for index, person in enumerate(body["leads"]):
             email = str(person.get("email") or "").strip().lower()
-            skipped = self._why_skipped(email, campaign, body, seen)
+            skipped = "duplicate_email_count" if email in seen else known.why_skipped(email, campaign, body)
             seen.add(email)
+            if skipped and not self.traps.on("success_that_is_none"):
+                raise RefusedError(400, f"body/leads/{index} can't be imported")
             if skipped:
                 counts[skipped] += 1
                 continue
             lead = self._new(email, campaign, person)
             self.all[lead["id"]] = lead
-            created.append(
-                {
-                    "index": index,
-                    **{key: lead[key] for key in ("id", "email", "first_name", "last_name", "phone")},
-                }
-            )
+            kept = {key: lead[key] for key in ("id", "email", "first_name", "last_name", "phone")}
+            created.append({"index": index, **kept})
+        if body.get("verify_leads_on_import"):
+            self._charge(len(created))
         self._record_import(campaign, [one["email"] for one in created])
         return JSONResponse(
             {
@@ -131,30 +138,46 @@ class Leads:
                 "leads_uploaded": len(created),
                 **{name: counts[name] for name in SKIP_COUNTS},
                 "blocklist_used": None,
-                "remaining_in_plan": 25_000 - len(self.all),
+                "remaining_in_plan": PLAN_ROOM - len(self.all),
                 "created_leads": created,
             }
         )
+
+    async def _add_one(self, request: Request) -> Response:
+        """One lead; here the campaign's field is `campaign`, not `campaign_id`."""
+        body = await json_body(request)
+        check(body, {**LEAD_FIELDS, "campaign": "string?", "list_id": "string?", **SKIPPING})
+        campaign, email = str(body.get("campaign") or ""), str(body.get("email") or "").strip().lower()
+        if campaign and campaign not in self.sandbox.state["campaigns"]:
+            raise RefusedError(404, "Campaign not found")
+        if not EMAIL.fullmatch(email):
+            raise RefusedError(400, "body/email must be an email")
+        if campaign and (held := next((one for one in self._of(email) if one["campaign"] == campaign), None)):
+            return JSONResponse(held)
+        lead = self._new(email, campaign, body)
+        self.all[lead["id"]] = lead
+        self._record_import(campaign, [email])
+        return JSONResponse(lead)
+
+    def _of(self, email: str) -> list[dict[str, Any]]:
+        return [lead for lead in self.all.values() if lead["email"] == email]
+
+    def _known(self) -> "_Known":
+        homes: dict[str, set[str]] = {}
+        for lead in self.all.values():
+            homes.setdefault(lead["email"], set()).add(lead["campaign"])
+        return _Known(homes, blocked_values(self.sandbox.state))
+
+    def _charge(self, checks: int) -> None:
+        if self.traps.on("checking_costs"):
+            self.sandbox.state["workspace"]["credits_used"] += checks
+            self.sandbox.record("spend_credits", WORKSPACE, credits=checks)
 
     def _record_import(self, campaign: str, emails: list[str]) -> None:
         now, log = iso(self.sandbox.clock.now()), self.sandbox.log
         log.extend(Committed(now, "instantly", "add_lead", email, {"campaign": campaign}) for email in emails)
         self.sandbox.save()
         self.started(campaign)
-
-    def _why_skipped(self, email: str, campaign: str, body: Mapping[str, Any], seen: set[str]) -> str:
-        """The name of the count this person falls into, or nothing."""
-        if not EMAIL.fullmatch(email):
-            return "invalid_email_count"
-        if email in seen:
-            return "duplicate_email_count"
-        if blocked(self.sandbox.state, email):
-            return "in_blocklist"
-        homes = {lead["campaign"] for lead in self.all.values() if lead["email"] == email}
-        if campaign in homes:
-            return "duplicated_leads"
-        anywhere = body.get("skip_if_in_workspace") or body.get("skip_if_in_campaign")
-        return "skipped_count" if homes and anywhere else ""
 
     def _new(self, email: str, campaign: str, person: Mapping[str, Any]) -> dict[str, Any]:
         now = stamp(self.sandbox.clock.now())
@@ -180,6 +203,8 @@ class Leads:
 
     async def _index(self, request: Request) -> Response:
         body = await json_body(request)
+        if not self.traps.on("campaign_or_campaign_id") and body.keys() - LIST_FIELDS:
+            raise RefusedError(400, "body must NOT have additional properties")
         wanted = {str(email).lower() for email in body.get("contacts", [])}
         search = str(body.get("search", "")).lower()
         ids = set(body.get("ids", []))
@@ -192,7 +217,21 @@ class Leads:
             and (not ids or lead["id"] in ids)
             and (not search or search in f"{lead['first_name']} {lead['last_name']} {lead['email']}".lower())
         ]
-        return JSONResponse(page_of(items, body.get("limit"), body.get("starting_after", "")))
+        return JSONResponse(page_of(items, body.get("limit"), body.get("starting_after", ""), self.traps))
+
+    async def _interest(self, request: Request) -> Response:
+        """Queued, and applied with the next `run`; its refusal has a shape of its own."""
+        body = await json_body(request)
+        leads = self._of(str(body.get("lead_email", "")).lower())
+        if not leads:
+            return JSONResponse({"error": "Invalid lead email"}, 400)
+        change = {"email": leads[0]["email"], "value": body.get("interest_value")}
+        if self.traps.on("accepted_is_not_applied"):
+            self.sandbox.state["interests"].append(change)
+        else:
+            apply_interest(self.all, change)
+        self.sandbox.record("queue_interest", leads[0]["email"])
+        return JSONResponse({"message": "Lead interest status update background job submitted"}, 202)
 
     async def _show(self, request: Request) -> Response:
         lead = self.all.get(request.path_params["id"])
@@ -213,6 +252,8 @@ class Leads:
         campaign = body.get("campaign_id") or body.get("list_id")
         if not campaign:
             raise RefusedError(400, "body must have required property 'campaign_id'")
+        if "ids" not in body and not self.traps.on("delete_takes_all"):
+            raise RefusedError(400, "body must have required property 'ids'")
         matching: list[dict[str, Any]] = [
             lead
             for lead in self.all.values()
@@ -226,52 +267,37 @@ class Leads:
             self.sandbox.record("delete_lead", lead["email"], campaign=lead["campaign"], collection=True)
         return JSONResponse({"count": len(doomed)})
 
-    async def _blocked(self, request: Request) -> Response:
-        query = request.query_params
-        search = query.get("search", "").lower()
-        items = [
-            entry
-            for entry in self.blocklist.values()
-            if search in entry["bl_value"].lower()
-            and (query.get("domains_only") != "true" or entry["is_domain"])
-        ]
-        return JSONResponse(page_of(items, query.get("limit"), query.get("starting_after", "")))
 
-    async def _block_one(self, request: Request) -> Response:
-        body = await json_body(request)
-        check(body, {"bl_value": "string"}, required=("bl_value",))
-        return JSONResponse(self._entry(body["bl_value"]))
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Who is where, and what is blocked, as an import begins."""
 
-    async def _block(self, request: Request) -> Response:
-        values = (await json_body(request)).get("bl_values")
-        if not isinstance(values, list) or not 1 <= len(values) <= 1000:
-            raise RefusedError(400, "body/bl_values must be array")
-        valid = [value for value in values if isinstance(value, str) and "." in value.rpartition("@")[2]]
-        held = {entry["bl_value"] for entry in self.blocklist.values()}
-        # Those already there count as valid and are not repeated among the created.
-        items = [self._entry(value) for value in dict.fromkeys(valid) if value.lower() not in held]
-        counts = {"valid_count": len(valid), "invalid_count": len(values) - len(valid)}
-        return JSONResponse({"items": items, **counts})
+    homes: Mapping[str, set[str]]
+    blocked: set[str]
 
-    def _entry(self, value: str) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "timestamp_created": stamp(self.sandbox.clock.now()),
-            "organization_id": WORKSPACE,
-            "bl_value": value.lower(),
-            "is_domain": "@" not in value,
-        }
-        self.blocklist[entry["id"]] = entry
-        self.sandbox.record("block", entry["bl_value"])
-        return entry
-
-    async def _unblock_all(self, _: Request) -> Response:
-        count = len(self.blocklist)
-        self.blocklist.clear()
-        self.sandbox.record("unblock_all", WORKSPACE, count=count)
-        return JSONResponse({"count": count})
+    def why_skipped(self, email: str, campaign: str, body: Mapping[str, Any]) -> str:
+        """The name of the count this person falls into, or nothing."""
+        if not EMAIL.fullmatch(email):
+            return "invalid_email_count"
+        if blocks(self.blocked, email):
+            return "in_blocklist"
+        homes = self.homes.get(email, set())
+        if campaign in homes:
+            return "duplicated_leads"
+        anywhere = body.get("skip_if_in_workspace") or body.get("skip_if_in_campaign")
+        return "skipped_count" if homes and anywhere else ""
 
 
+def apply_interest(leads: Mapping[str, dict[str, Any]], change: Mapping[str, Any]) -> None:
+    """Set a person's interest status wherever they are."""
+    for lead in leads.values():
+        if lead["email"] == change["email"]:
+            lead["lt_interest_status"] = change["value"]
+
+
+SKIPPING: Mapping[str, str] = dict.fromkeys(
+    ("skip_if_in_workspace", "skip_if_in_campaign", "skip_if_in_list"), "boolean"
+)
 SKIP_COUNTS = (
     "in_blocklist",
     "duplicated_leads",

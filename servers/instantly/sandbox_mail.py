@@ -1,25 +1,28 @@
 """What the emulator does by itself: it sends what is due, and people open, answer, bounce and unsubscribe.
 
 Who does what follows from a hash of the address, so a run repeats exactly. Time is compressed: a step's
-days are not waited for. A message goes out only if at that moment the campaign is active, has a mailbox,
+days are not waited for, unless `run` is told what time it is: then a message leaves only within its campaign's hours
+and after the delay. A message goes out only if at that moment the campaign is active, has a mailbox,
 and neither the lead nor the block list says no. State changes at once and in order; only the webhooks take
 time.
 """
 
 import asyncio
-import hashlib
 import html
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import anyio
 
 from servers.instantly.sandbox_campaigns import ACTIVE, WORKSPACE
-from servers.instantly.sandbox_leads import blocked
+from servers.instantly.sandbox_leads import apply_interest, blocked_values, blocks
 from servers.instantly.sandbox_requests import stamp
+from servers.instantly.sandbox_tempers import temper
+from servers.instantly.sandbox_traps import Traps
 from shared.sandbox import Sandbox
 
 PARALLEL_WEBHOOKS = 8
@@ -29,66 +32,14 @@ SUBSCRIPTION: Mapping[str, str] = {
     "auto_reply_received": "reply_received",
 }
 LEAD_ACTIVE, LEAD_COMPLETED, LEAD_BOUNCED, LEAD_UNSUBSCRIBED, LEAD_SKIPPED = 1, 3, -1, -2, -3
-REPLIES: tuple[tuple[str, str], ...] = (
-    (
-        "reply_received",
-        (
-            "Hi, thanks for reaching out. This is timely, we are looking at exactly this for next quarter. "
-            "Could you do a short call on Thursday afternoon?"
-        ),
-    ),
-    (
-        "reply_received",
-        "Interesting. What does this cost for a team of about forty people, and is it billed yearly?",
-    ),
-    ("reply_received", "Thanks, but we're not interested at the moment. All the best."),
-    (
-        "auto_reply_received",
-        (
-            "I am out of the office with no access to e-mail and will be back on Monday. "
-            "For urgent matters please write to my colleagues."
-        ),
-    ),
-    ("reply_received", "Please remove me from your list and don't e-mail me again."),
-    ("reply_received", "Sounds useful. Can you send over some material and a case study before we talk?"),
-    (
-        "reply_received",
-        "We already use another tool for this and are under contract until the end of the year.",
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Temper:
-    """What a person does with mail."""
-
-    bounces: bool
-    unsubscribes: bool
-    reply: tuple[str, str] | None
-    opens: bool
-
-
-def temper(email: str) -> Temper:
-    """By address: about 4 % bounce, 3 % unsubscribe, 20 % reply, and 40 % open.
-
-    More answer than in life, so that a small demo meets every kind of reply.
-    """
-    digest = hashlib.sha256(email.lower().encode()).digest()
-    dice, eye, words = (int.from_bytes(digest[at : at + 4]) % 1_000 for at in (0, 4, 8))
-    replies = 70 <= dice < 270
-    return Temper(
-        bounces=dice < 40,
-        unsubscribes=40 <= dice < 70,
-        reply=REPLIES[words % len(REPLIES)] if replies else None,
-        opens=eye < 400,
-    )
 
 
 class Mail:
     """Sending and answering. `pace`: seconds between two messages; 0: only when told."""
 
-    def __init__(self, sandbox: Sandbox, pace: float) -> None:
+    def __init__(self, sandbox: Sandbox, traps: Traps, pace: float) -> None:
         self.sandbox = sandbox
+        self.traps = traps
         self.pace = pace
         self._woken = False
         self._senders: dict[str, asyncio.Task[None]] = {}
@@ -108,17 +59,62 @@ class Mail:
                 self.started(campaign_id)
 
     async def run(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The action `run`, {"campaign": id, "steps": 1}: send what is due; without a campaign, for all."""
+        """The action `run`, {"campaign": id, "steps": 1, "at": "2026-11-23T15:00:00Z"}: send what is due.
+
+        Without a campaign for all of them; without a time, without regard to hours and delays.
+        """
+        self._apply_queued()
+        at = datetime.fromisoformat(arguments["at"]) if arguments.get("at") else None
         chosen = (
             [arguments["campaign"]] if arguments.get("campaign") else list(self.sandbox.state["campaigns"])
         )
         sent = 0
         for _ in range(int(arguments.get("steps", 1))):
             for campaign_id in chosen:
-                bundles = list(self._send_due(campaign_id))
+                bundles = list(self._send_due(campaign_id, at=at))
                 sent += len(bundles)
                 await self._deliver_all(bundles)
         return {"sent": sent}
+
+    def _apply_queued(self) -> None:
+        """What was only accepted so far takes effect."""
+        for change in self.sandbox.state["interests"]:
+            apply_interest(self.sandbox.state["leads"], change)
+        self.sandbox.state["interests"].clear()
+
+    async def receive(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The action `receive`, {"lead": email, "subject": …, "text": …, "automatic": false, "from": …}: mail comes in.
+
+        It answers the newest message to that person. Returns the id of the mail.
+        """
+        lead, mail = self._newest(str(arguments["lead"]))
+        kind = "auto_reply_received" if arguments.get("automatic") else "reply_received"
+        event = self._replied(lead, mail, kind, str(arguments.get("text", "")), stops=True)
+        reply = self.sandbox.state["emails"][event["email_id"]]
+        if arguments.get("subject"):
+            reply["subject"] = event["reply_subject"] = str(arguments["subject"])
+        if arguments.get("from"):
+            reply["from_address_email"] = str(arguments["from"])
+        self.sandbox.save()
+        await self._deliver_all([[event]])
+        return {"id": reply["id"]}
+
+    async def happen(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The action `happen`, {"lead": email, "event": "link_clicked"}: an event about the newest message to them."""
+        lead, mail = self._newest(str(arguments["lead"]))
+        kind = str(arguments["event"])
+        lead["status"] = {"email_bounced": LEAD_BOUNCED, "lead_unsubscribed": LEAD_UNSUBSCRIBED}.get(
+            kind, lead["status"]
+        )
+        self.sandbox.save()
+        await self._deliver_all([[self._event(kind, lead, mail)]])
+        return {"event": kind}
+
+    def _newest(self, email: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The newest message that was sent to this address, and whose it is."""
+        mails = (mail for mail in reversed(self.sandbox.state["emails"].values()) if mail["ue_type"] == 1)
+        mail = next(mail for mail in mails if mail["lead"] == email.lower())
+        return self.sandbox.state["leads"][mail["lead_id"]], mail
 
     async def set_pace(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """The action `pace`: {"seconds": 0.1}; 0 stops sending by itself."""
@@ -140,19 +136,51 @@ class Mail:
         campaign = self.sandbox.state["campaigns"].get(campaign_id)
         return campaign is not None and campaign["status"] == ACTIVE
 
-    def _send_due(self, campaign_id: str, *, first_only: bool = False) -> Iterator[list[dict[str, Any]]]:
+    def _send_due(
+        self, campaign_id: str, *, first_only: bool = False, at: datetime | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
         """Send each lead's next step; yields the webhooks of each message."""
-        steps = self._steps(campaign_id)
+        steps, blocked = self._steps(campaign_id), blocked_values(self.sandbox.state)
+        if at is not None and not self._open(campaign_id, at):
+            return
         for lead in list(self.sandbox.state["leads"].values()):
             step = self.sandbox.state["progress"].get(lead["id"], 0)
             due = lead["campaign"] == campaign_id and lead["status"] == LEAD_ACTIVE and step < len(steps)
             if not due or (first_only and step) or not self._sending(campaign_id):
                 continue
-            if blocked(self.sandbox.state, lead["email"]):
+            if at is not None and not self._waited(lead, steps, step, at):
+                continue
+            if blocks(blocked, lead["email"]):
                 lead["status"] = LEAD_SKIPPED
                 self.sandbox.save()
                 continue
+            if at is not None:
+                self.sandbox.state["sent_at"][lead["id"]] = at.isoformat()
             yield self._send(lead, steps, step + 1)
+
+    def _open(self, campaign_id: str, at: datetime) -> bool:
+        """Whether that moment lies within the campaign's hours, in its own time zone; day 0 is Sunday."""
+        campaign = self.sandbox.state["campaigns"].get(campaign_id) or {
+            "campaign_schedule": {"schedules": []}
+        }
+        for hours in campaign["campaign_schedule"]["schedules"]:
+            local = at.astimezone(ZoneInfo(hours["timezone"]))
+            day = (local.weekday() + 1) % 7 if self.traps.on("days_from_sunday") else local.weekday()
+            within = hours["timing"]["from"] <= local.strftime("%H:%M") < hours["timing"]["to"]
+            if within and hours["days"].get(str(day)):
+                return True
+        return False
+
+    def _waited(
+        self, lead: Mapping[str, Any], steps: list[Mapping[str, Any]], step: int, at: datetime
+    ) -> bool:
+        """Whether the delay is over: that of the step before, which is the gap after it."""
+        before = self.sandbox.state["sent_at"].get(lead["id"])
+        if step == 0 or before is None:
+            return True
+        delayed = steps[step - 1] if self.traps.on("delay_is_the_gap_after") else steps[step]
+        unit = delayed.get("delay_unit") or "days"
+        return at >= datetime.fromisoformat(before) + timedelta(**{unit: delayed["delay"]})
 
     def _steps(self, campaign_id: str) -> list[Mapping[str, Any]]:
         campaign = self.sandbox.state["campaigns"].get(campaign_id)
@@ -258,9 +286,10 @@ class Mail:
     def _event(self, kind: str, lead: Mapping[str, Any], mail: Mapping[str, Any]) -> dict[str, Any]:
         """A webhook's payload. The lead's own variables are merged in, over fields of the same name."""
         campaign = self.sandbox.state["campaigns"][lead["campaign"]]
+        named = kind if self.traps.on("webhook_names_differ") else SUBSCRIPTION.get(kind, kind)
         return {
             "timestamp": stamp(self.sandbox.clock.now()),
-            "event_type": kind,
+            "event_type": named,
             "workspace": WORKSPACE,
             "campaign_id": campaign["id"],
             "campaign_name": campaign["name"],

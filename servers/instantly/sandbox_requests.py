@@ -9,6 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from servers.instantly.sandbox_traps import Traps
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 PHRASES = {
     400: "Bad Request",
@@ -16,6 +18,7 @@ PHRASES = {
     402: "Payment Required",
     403: "Forbidden",
     404: "Not Found",
+    413: "Payload Too Large",
     429: "Too Many Requests",
 }
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -44,12 +47,12 @@ def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def guarded(endpoint: Endpoint) -> Endpoint:
-    """Check key, agent and content type first; turn refusals into answers."""
+def guarded(endpoint: Endpoint, traps: Traps) -> Endpoint:
+    """Check key, agent, plan and content type first; turn refusals into answers."""
 
     async def answer(request: Request) -> Response:
         try:
-            await _admit(request)
+            await _admit(request, traps)
             return await endpoint(request)
         except RefusedError as refused:
             body = {
@@ -62,12 +65,14 @@ def guarded(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-async def _admit(request: Request) -> None:
+async def _admit(request: Request, traps: Traps) -> None:
     if request.headers.get("user-agent", "").lower().startswith("python-urllib"):
         raise RefusedError(403, "Forbidden")
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not key.strip():
         raise RefusedError(401, "Invalid API key")
+    if traps.on("no_plan"):
+        raise RefusedError(402, "Workspace does not have an active paid plan")
     declared = request.headers.get("content-type", "").startswith("application/json")
     if declared and not await request.body():
         raise RefusedError(400, "Body cannot be empty when content-type is set to 'application/json'")
@@ -119,15 +124,20 @@ def check_uuid(value: str, where: str) -> None:
         raise RefusedError(400, f'{where} must match format "uuid"')
 
 
-def page_of(items: list[dict[str, Any]], limit: Any, after: str, key: str = "id") -> dict[str, Any]:
+def page_of(
+    items: list[dict[str, Any]], limit: Any, after: Any, traps: Traps, key: str = "id"
+) -> dict[str, Any]:
     """A page. More than 100 gives nothing instead of an error, and even the last page carries a cursor."""
     wanted = _limit(limit)
+    if wanted > 100 and not traps.on("page_over_100_is_empty"):
+        raise RefusedError(400, "querystring/limit must be <= 100")
     if wanted > 100:
         return {"items": []}
     keys = [str(item[key]) for item in items]
     start = keys.index(after) + 1 if after in keys else (len(keys) if after else 0)
     shown = items[start : start + wanted]
-    return {"items": shown, **({"next_starting_after": str(shown[-1][key])} if shown else {})}
+    more = bool(shown) and (traps.on("cursor_on_last_page") or start + wanted < len(items))
+    return {"items": shown, **({"next_starting_after": str(shown[-1][key])} if more else {})}
 
 
 def _limit(limit: Any) -> int:

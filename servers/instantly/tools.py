@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from servers.instantly import effects, people
+from servers.instantly import effects, people, subscription
 from servers.instantly.account import Instantly, refuse_simulated
 from servers.instantly.api import Page
 from servers.instantly.views import (
@@ -115,9 +115,22 @@ async def list_mailboxes(instantly: Instantly, cursor: Cursor = "") -> MailboxPa
 async def create_campaign(instantly: Instantly, draft: CampaignDraft, idempotency_key: Key = "") -> Outcome:
     """Create a campaign, always as a draft that sends nothing. `reference` is Instantly's id.
 
-    The same `campaign_id` never makes a second one. `detail.warning` tells if the time zone was replaced.
+    The same `campaign_id` never makes a second one, whatever the `idempotency_key`. `detail.warning` tells if
+    the time zone was replaced.
     """
-    return await effects.create_campaign(instantly, draft, idempotency_key)
+    del idempotency_key  # the campaign's id is the key: see `effects.create_campaign`
+    return await effects.create_campaign(instantly, draft)
+
+
+@writes("Change a campaign draft")
+async def update_campaign(
+    instantly: Instantly, campaign_ref: Ref, draft: CampaignDraft, idempotency_key: Key = ""
+) -> Outcome:
+    """Bring a draft or a paused campaign to another draft: name, hours, rhythm, mailboxes, daily limit.
+
+    Refused while it sends, and for another number of steps. Starting it then needs a new approval.
+    """
+    return await effects.update_campaign(instantly, campaign_ref, draft, idempotency_key)
 
 
 @writes("Enrol people in a campaign")
@@ -139,15 +152,13 @@ async def add_leads_to_campaign(
 async def activate_campaign(
     instantly: Instantly, campaign_ref: Ref, campaign_id: Key, approval: Key = "", idempotency_key: Key = ""
 ) -> Outcome:
-    """Start sending. Needs an approval. Fails if anybody changed the campaign at Instantly since."""
+    """Start sending. Needs an approval of exactly the draft made last. `campaign_id` is ours.
+
+    Fails, naming the field, if the campaign at Instantly is anything else than that draft; also while the
+    workspace doesn't put unsubscribes on its block list.
+    """
     return await effects.start_campaign(
-        instantly,
-        campaign_ref,
-        campaign_id,
-        action="activate_campaign",
-        startable=frozenset({"draft", "paused"}),
-        approval=approval,
-        idempotency_key=idempotency_key,
+        instantly, effects.ACTIVATE, campaign_ref, campaign_id, approval, idempotency_key
     )
 
 
@@ -165,13 +176,7 @@ async def resume_campaign(
 ) -> Outcome:
     """Start again what was paused. Needs an approval of its own, and the same checks as starting."""
     return await effects.start_campaign(
-        instantly,
-        campaign_ref,
-        campaign_id,
-        action="resume_campaign",
-        startable=frozenset({"paused"}),
-        approval=approval,
-        idempotency_key=idempotency_key,
+        instantly, effects.RESUME, campaign_ref, campaign_id, approval, idempotency_key
     )
 
 
@@ -198,7 +203,7 @@ async def ensure_webhooks(
     idempotency_key: Key = "",
 ) -> Outcome:
     """Have all events sent to `<base_url>/webhooks/instantly` with our secret. Repeating is harmless."""
-    return await effects.ensure_webhooks(instantly, base_url, idempotency_key)
+    return await subscription.ensure_webhooks(instantly, base_url, idempotency_key)
 
 
 TOOLS = (
@@ -210,6 +215,7 @@ TOOLS = (
     list_blocklist,
     list_mailboxes,
     create_campaign,
+    update_campaign,
     add_leads_to_campaign,
     activate_campaign,
     pause_campaign,

@@ -31,7 +31,7 @@ from orchestrator.serving import listening
 from orchestrator.summary import unfinished
 from orchestrator.worker import open_worker
 from servers.enricher.synthetic import facts
-from servers.instantly.sandbox_mail import REPLIES, temper
+from servers.instantly.sandbox_tempers import REPLIES, temper
 from shared.approval import Person
 from shared.clock import SystemClock
 from shared.effect import Json

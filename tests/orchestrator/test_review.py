@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from orchestrator import review
 from orchestrator.app import App
-from orchestrator.dossier import ACTIVATE, ADD_LEAD, ENROLLMENT, RESUME
+from orchestrator.dossier import ACTIVATE, ADD_LEAD, DRAFT, ENROLLMENT, RESUME
 from orchestrator.rules import Rules, load_rules
 from shared.approval import Person
 from shared.effect import Effect, fingerprint
@@ -57,6 +57,11 @@ async def _items(kernel: Kernel, given: str) -> set[tuple[str, str]]:
     return {tuple(row) for row in await kernel.store.read(lambda c: c.execute(query).all())}
 
 
+async def _drafted(kernel: Kernel, campaign_id: str) -> str:
+    """The fingerprint of the campaign as drafted: what a yes to starting it names."""
+    return fingerprint(DRAFT.validate_json((await row_of(kernel, campaign_id)).draft))
+
+
 async def _kinds(kernel: Kernel) -> list[str]:
     return [str(entry["kind"]) for entry in await kernel.audit.tail(50)]
 
@@ -68,7 +73,7 @@ async def test_approval_covers_each_person_and_the_start_only(kernel: Kernel, ru
     assert await _items(kernel, given) == {
         (ADD_LEAD, fingerprint(words[0])),
         (ADD_LEAD, fingerprint(words[1])),
-        (ACTIVATE, fingerprint({"campaign_id": campaign_id})),
+        (ACTIVATE, await _drafted(kernel, campaign_id)),
     }
 
 
@@ -371,7 +376,7 @@ async def test_each_resume_is_a_yes_of_its_own(kernel: Kernel, rules: Rules) -> 
         await review.resume_campaign(kernel, suite, campaign_id, person=AE, reason="go on")
     given = [approval_id for what, _, approval_id in vendor.told if what == "resume"]
     assert len(set(given)) == 2
-    assert await _items(kernel, given[0]) == {(RESUME, fingerprint({"campaign_id": campaign_id}))}
+    assert await _items(kernel, given[0]) == {(RESUME, await _drafted(kernel, campaign_id))}
     assert (await row_of(kernel, campaign_id)).state == "live"
     assert not (await kernel.switches.now()).pauses
 

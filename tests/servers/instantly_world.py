@@ -51,6 +51,12 @@ class World:
         """One fault, replacing those in force."""
         await self.http.put("/_control/faults", json=[plan])
 
+    async def act(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Something the vendor does by itself, or how it is set."""
+        answer = await self.http.post(f"/_control/act/{name}", json=arguments)
+        done: dict[str, Any] = answer.json()
+        return done
+
     async def run(self, campaign: str, steps: int = 1) -> int:
         """Have the emulator send what is due; how many messages that were."""
         answer = await self.http.post("/_control/act/run", json={"campaign": campaign, "steps": steps})
@@ -64,16 +70,16 @@ class World:
             return await self.http.request(method, url, params=query, headers=headers)
         return await self.http.request(method, url, params=query, json=json, headers=headers)
 
-    async def approve(self, people: Iterable[Enrollment] = (), campaign_id: str = "c-1") -> str:
-        """A person's yes to these enrollments, and to starting and resuming the campaign."""
+    async def approve(self, people: Iterable[Enrollment] = (), draft: CampaignDraft = DRAFT) -> str:
+        """A person's yes to these enrollments, and to starting and resuming the campaign as drafted."""
         items = [Item("instantly.add_lead", fingerprint(one)) for one in people]
-        start = fingerprint({"campaign_id": campaign_id})
+        start = fingerprint(draft)
         items += [Item("instantly.activate_campaign", start), Item("instantly.resume_campaign", start)]
 
         def give(connection: sa.Connection) -> str:
             person = Person("Ada", "ae")
             return self.kernel.approvals.give_in(
-                connection, campaign_id, items, person=person, fingerprint=start
+                connection, draft.campaign_id, items, person=person, fingerprint=start
             )
 
         return await self.kernel.store.write(give)

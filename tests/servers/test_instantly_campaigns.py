@@ -140,11 +140,130 @@ async def test_a_campaign_whose_words_were_changed_at_the_vendor_is_not_started(
     assert await world.log("activate_campaign") == []
 
 
-async def test_a_campaign_that_lost_its_guard_is_not_started(world: World) -> None:
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("stop_on_reply", {"stop_on_reply": False}),
+        ("insert_unsubscribe_header", {"insert_unsubscribe_header": False}),
+        ("disable_bounce_protect", {"disable_bounce_protect": True}),
+        ("allow_risky_contacts", {"allow_risky_contacts": True}),
+        ("email_list", {"email_list": ["ae@outreach.example"]}),
+        ("daily_limit", {"daily_limit": 900}),
+        ("bcc_list", {"bcc_list": ["someone@elsewhere.example"]}),
+        ("first_email_text_only", {"first_email_text_only": True}),
+        ("open_tracking", {"open_tracking": False}),
+        ("name", {"name": "Other · swarm-c-1"}),
+    ],
+)
+async def test_a_campaign_changed_at_the_vendor_is_not_started_and_the_field_is_named(
+    world: World, field: str, changed: dict[str, object]
+) -> None:
     ref = await world.drafted()
-    await world.ask("PATCH", f"/campaigns/{ref}", {"stop_on_reply": False})
+    await world.ask("PATCH", f"/campaigns/{ref}", changed)
     outcome = await tools.activate_campaign.function(world.instantly, ref, "c-1", await world.approve())
-    assert outcome.reason == "changed_at_vendor"
+    assert (outcome.status, outcome.reason) == ("failed", "changed_at_vendor")
+    assert field in outcome.message
+    assert await world.log("activate_campaign") == []
+
+
+async def test_hours_and_rhythm_changed_at_the_vendor_are_named(world: World) -> None:
+    ref = await world.drafted()
+    held = (await world.ask("GET", f"/campaigns/{ref}")).json()
+    held["campaign_schedule"]["schedules"][0]["timing"]["to"] = "23:00"
+    held["sequences"][0]["steps"][0]["delay"] = 1
+    changed = {key: held[key] for key in ("campaign_schedule", "sequences")}
+    await world.ask("PATCH", f"/campaigns/{ref}", changed)
+    outcome = await tools.activate_campaign.function(world.instantly, ref, "c-1", await world.approve())
+    assert "campaign_schedule, sequences" in outcome.message
+
+
+async def test_a_yes_to_one_draft_does_not_start_another(world: World) -> None:
+    ref, approval = await world.drafted(), await world.approve()
+    later = replace(DRAFT, window=SendingWindow(timezone="America/New_York", start="06:00", end="22:00"))
+    changed = await tools.update_campaign.function(world.instantly, ref, later)
+    refused = await tools.activate_campaign.function(world.instantly, ref, "c-1", approval)
+    started = await tools.activate_campaign.function(
+        world.instantly, ref, "c-1", await world.approve(draft=later)
+    )
+    assert (changed.status, refused.reason) == ("applied", "approval_mismatch")
+    assert started.status == "applied"
+
+
+async def test_a_campaign_drafted_elsewhere_is_not_started(world: World) -> None:
+    with pytest.raises(Invalid) as caught:
+        await tools.activate_campaign.function(world.instantly, "ref", "c-9", await world.approve())
+    assert (caught.value.field, caught.value.code) == ("campaign_id", "not_drafted")
+
+
+@pytest.mark.parametrize("setting", [False, None])
+async def test_nothing_starts_while_the_workspace_forgets_unsubscribes(
+    world: World, setting: bool | None
+) -> None:
+    ref = await world.drafted()
+    await world.act("workspace", add_unsub_to_block=setting)
+    outcome = await tools.activate_campaign.function(world.instantly, ref, "c-1", await world.approve())
+    assert (outcome.status, outcome.reason) == ("failed", "unsubscribes_not_blocked")
+    assert "switch it on in Instantly's settings" in outcome.message
+    assert await world.log("activate_campaign") == []
+    await world.act("workspace", add_unsub_to_block=True)
+    outcome = await tools.activate_campaign.function(world.instantly, ref, "c-1", await world.approve())
+    assert outcome.status == "applied"
+
+
+async def test_a_paused_campaign_is_changed_and_one_that_sends_is_not(world: World) -> None:
+    ref = await world.live(people(1))
+    later = replace(DRAFT, daily_limit=50, mailboxes=("sam@outreach.example",))
+    refused = await tools.update_campaign.function(world.instantly, ref, later)
+    await tools.pause_campaign.function(world.instantly, ref, "to change it")
+    changed = await tools.update_campaign.function(world.instantly, ref, later)
+    held = (await world.ask("GET", f"/campaigns/{ref}")).json()
+    assert (refused.status, refused.reason) == ("failed", "wrong_status")
+    assert (changed.status, held["daily_limit"], held["email_list"]) == ("applied", 50, list(later.mailboxes))
+    resumed = await tools.resume_campaign.function(
+        world.instantly, ref, "c-1", await world.approve(draft=later)
+    )
+    assert resumed.status == "applied"
+
+
+async def test_a_change_asked_for_twice_is_carried_out_twice(world: World) -> None:
+    ref = await world.drafted()
+    for limit in (50, 40, 50):
+        changed = await tools.update_campaign.function(
+            world.instantly, ref, replace(DRAFT, daily_limit=limit)
+        )
+        assert changed.status == "applied"
+    assert (await world.ask("GET", f"/campaigns/{ref}")).json()["daily_limit"] == 50
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [("steps_fixed", {"day_offsets": (0, 3)}), ("wrong_campaign", {"campaign_id": "c-2"})],
+)
+async def test_a_change_that_people_s_messages_would_not_fit_is_refused(
+    world: World, reason: str, changes: dict[str, object]
+) -> None:
+    later = replace(DRAFT, **changes)  # type: ignore[arg-type]  # several fields by name
+    outcome = await tools.update_campaign.function(world.instantly, await world.drafted(), later)
+    assert (outcome.status, outcome.reason) == ("failed", reason)
+
+
+async def test_another_key_does_not_make_another_campaign(world: World) -> None:
+    first = await tools.create_campaign.function(world.instantly, DRAFT, "one")
+    second = await tools.create_campaign.function(world.instantly, DRAFT, "two")
+    assert (second.status, second.reference) == ("replayed", first.reference)
+    assert len(await world.log("create_campaign")) == 1
+
+
+async def test_a_copy_of_a_campaign_is_told_apart_by_a_person(world: World) -> None:
+    ref = await world.drafted()
+    held = (await world.ask("GET", f"/campaigns/{ref}")).json()
+    copied = {key: held[key] for key in ("campaign_schedule", "sequences")}
+    await world.ask("POST", "/campaigns", {**copied, "name": f"Copy of {held['name']}"})
+    find = SERVER.lookups[("instantly", "create_campaign")]
+    row = await world.kernel.ledger.list(actions=("create_campaign",))
+    with pytest.raises(Invalid) as caught:
+        await find(world.instantly, row[0].effect)
+    assert caught.value.code == "ambiguous_name"
 
 
 async def test_an_approval_of_one_campaign_starts_no_other(world: World) -> None:
@@ -203,15 +322,19 @@ async def test_pausing_a_draft_that_sends_nothing_is_confirmed(world: World) -> 
     assert outcome.status == "applied"
 
 
-async def test_a_simulated_campaign_is_never_asked_about(world: World) -> None:
-    paused = await tools.pause_campaign.function(world.instantly, "simulated:c-1", "test")
-    started = await tools.activate_campaign.function(
-        world.instantly, "simulated:c-1", "c-1", await world.approve()
-    )
-    with pytest.raises(Invalid):
-        await tools.get_campaign.function(world.instantly, "simulated:c-1")
-    assert (paused.status, started.reason) == ("applied", "simulated")
-    assert (await world.http.get("/_control/requests")).json() == []
+async def test_a_simulated_campaign_is_never_asked_about(settings_for: Callable[..., Settings]) -> None:
+    async with open_world(settings_for) as world:
+        await world.kernel.switches.engage_safe_mode(actor="Ada", reason="a rehearsal")
+        assert (await create(world)).status == "simulated"
+        await world.kernel.switches.leave_safe_mode(actor="Ada", reason="it is over")
+        paused = await tools.pause_campaign.function(world.instantly, "simulated:c-1", "test")
+        started = await tools.activate_campaign.function(
+            world.instantly, "simulated:c-1", "c-1", await world.approve()
+        )
+        with pytest.raises(Invalid):
+            await tools.get_campaign.function(world.instantly, "simulated:c-1")
+        assert (paused.status, started.reason) == ("applied", "simulated")
+        assert (await world.http.get("/_control/requests")).json() == []
 
 
 async def test_every_campaign_is_listed_though_the_last_page_carries_a_cursor(world: World) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from servers.instantly import tools
 from servers.instantly.events import parse
 from servers.instantly.sandbox import build
-from servers.instantly.sandbox_mail import temper
+from servers.instantly.sandbox_tempers import temper
 from shared.sandbox import serve
 from shared.settings import Settings
 from tests.servers.instantly_world import World, open_world, people
