@@ -129,6 +129,7 @@ def found(rule: Callable[[str, ast.AST], bool]) -> list[str]:
 
 
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.requirement("G1")
 def test_a_call_stands_only_in_the_file_it_belongs_to(call: str) -> None:
     strangers = found(
         lambda where, node: (
@@ -162,6 +163,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((f"{node.module}.{name.name}", node.lineno) for name in node.names)
 
 
+@pytest.mark.requirement("G1")
 def test_nothing_but_httpx_reaches_the_network() -> None:
     assert not [
         f"{where}:{line} {name}"
@@ -288,6 +290,7 @@ def locked(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.requirement("X9")
 def test_every_locked_package_is_pinned_with_hashes(name: str) -> None:
     assert not [
         package
@@ -296,6 +299,7 @@ def test_every_locked_package_is_pinned_with_hashes(name: str) -> None:
     ]
 
 
+@pytest.mark.requirement("X9")
 def test_development_runs_on_the_versions_that_are_shipped() -> None:
     shipped, tested = locked("requirements.lock"), locked("requirements-dev.lock")
     assert not [p for p, block in shipped.items() if tested.get(p, "").split("\\")[0] != block.split("\\")[0]]

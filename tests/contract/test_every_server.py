@@ -126,6 +126,7 @@ def test_toolsets_name_tools_of_the_server(server: Server) -> None:
     assert {name for toolset in server.toolsets.values() for name in toolset} <= names
 
 
+@pytest.mark.requirement("X6")
 def test_each_tool_is_as_its_snapshot_says(server: Server) -> None:
     for tool in listed(server):
         file, now = SNAPSHOTS / f"{tool.name}.json", json.dumps(wire(tool), indent=2) + "\n"
@@ -146,6 +147,7 @@ def test_each_snapshot_is_of_a_tool() -> None:
     assert stale == []
 
 
+@pytest.mark.requirement("X6")
 async def test_an_unknown_argument_is_refused_by_every_tool(server: Server, mode: str) -> None:
     async with Client(build(server, None, EVERYTHING), mode=mode, cache=None) as client:
         for tool in (await client.list_tools()).tools:

@@ -95,6 +95,7 @@ FINE = {
 
 
 @pytest.mark.parametrize("raw", FINE.values(), ids=FINE)
+@pytest.mark.requirement("F18")
 def test_an_odd_file_is_read_to_the_letter(raw: bytes, tmp_path: Path) -> None:
     ended = imported(tmp_path, raw, "--json")
     assert (ended.status, ended.report["good"], ended.report["bad"]) == (0, 3, 0)
@@ -141,6 +142,7 @@ BAD = {"one bad line of each kind": MIXED, "a line in another encoding": TWO_ENC
 
 
 @pytest.mark.parametrize(("raw", "expected"), BAD.values(), ids=BAD)
+@pytest.mark.requirement("F18")
 def test_bad_rows_are_quarantined_by_line_and_the_others_go_on(
     raw: bytes, expected: list[tuple[int, str]], tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_file_that_identifies_nobody_is_refused_with_what_it_needs(raw: bytes,
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.requirement("F18")
 def test_memory_stays_flat_over_a_file_of_sixty_megabytes(tmp_path: Path) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.mkdir()

@@ -17,6 +17,7 @@ def assert_unharmed(ended: Ended, whole: Ended) -> None:
     assert ended.audit_ok, report(ended)
 
 
+@pytest.mark.requirement("F10", "I1", "I2", "I8")
 async def test_a_run_killed_a_few_times_ends_as_one_that_was_not(tmp_path: Path) -> None:
     whole = await killed_run(tmp_path / "whole", leads=15, kills=0, seed=1)
     ended = await killed_run(tmp_path / "killed", leads=15, kills=5, seed=2)
@@ -26,6 +27,7 @@ async def test_a_run_killed_a_few_times_ends_as_one_that_was_not(tmp_path: Path)
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
+@pytest.mark.requirement("F10")
 async def test_a_hundred_leads_survive_fifty_kills(tmp_path: Path) -> None:
     whole = await killed_run(tmp_path / "whole", leads=100, kills=0, seed=1)
     ended = await killed_run(tmp_path / "killed", leads=100, kills=50, seed=3, longest=4.0)

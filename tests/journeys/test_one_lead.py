@@ -191,6 +191,7 @@ def test_the_campaign_is_a_draft_until_everybody_is_in_it(story: Story) -> None:
     assert steps == ["create_campaign", "add_lead", "activate_campaign", "send"]
 
 
+@pytest.mark.requirement("A1", "I5")
 def test_what_was_approved_is_what_was_sent(story: Story) -> None:
     (approved,) = [json.loads(row["enrollment"]) for row in story.tables["campaign_lead"]]
     sent = story.only("instantly", "send")
@@ -228,6 +229,7 @@ def test_the_crm_is_told_of_the_reply(story: Story) -> None:
     assert [body["pipelineStageId"] for body in moved] == [REPLIED_STAGE]
 
 
+@pytest.mark.requirement("U10", "F15")
 def test_who_unsubscribes_is_suppressed_here_and_stopped_at_both_vendors(story: Story) -> None:
     marks = [entry["detail"]["body"]["dndSettings"] for entry in story.done("ghl", "update_contact")]
     tags = [entry["detail"]["tags"] for entry in story.done("ghl", "add_tags")]
@@ -239,6 +241,7 @@ def test_who_unsubscribes_is_suppressed_here_and_stopped_at_both_vendors(story: 
     assert story.row("campaign_lead")["state"] == "stopped"
 
 
+@pytest.mark.requirement("I2")
 def test_nothing_happens_twice_outside(story: Story) -> None:
     counts = Counter(
         (account, entry["action"], json.dumps(entry["detail"].get("tags", "")))
@@ -262,6 +265,7 @@ def test_what_a_webhook_sets_off_carries_the_webhooks_correlation_id(story: Stor
     assert {row["correlation_id"] for row in story.effects(*STOPPING)} == stopped
 
 
+@pytest.mark.requirement("I6")
 def test_every_effect_is_in_the_audit_log_under_its_correlation_id(story: Story) -> None:
     leaves = [json.loads(row["data"]) for row in story.tables["audit_leaf"]]
     logged = Counter((leaf["kind"], leaf["cid"]) for leaf in leaves)
@@ -308,6 +312,7 @@ def test_effects_are_carried_out_where_the_servers_run(story: Story, request: py
 
 
 # ── only as if ───────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("S1")
 def test_in_safe_mode_the_run_goes_through_everything_and_each_outcome_is_simulated(rehearsal: Story) -> None:
     every = {f"{row['vendor']}.{row['action']}" for row in rehearsal.tables["effect"]}
     assert {row["status"] for row in rehearsal.tables["effect"]} == {"simulated"}
@@ -316,10 +321,12 @@ def test_in_safe_mode_the_run_goes_through_everything_and_each_outcome_is_simula
     assert rehearsal.row("campaign")["state"] == "simulated"
 
 
+@pytest.mark.requirement("S1")
 def test_in_safe_mode_no_vendor_is_written_to(rehearsal: Story) -> None:
     assert [entry for entries in rehearsal.logs.values() for entry in entries] == []
 
 
+@pytest.mark.requirement("S4")
 def test_in_safe_mode_no_yes_is_used_and_nothing_spent(rehearsal: Story) -> None:
     assert {row["used_by"] for row in rehearsal.tables["approval_item"]} == {""}
     assert rehearsal.tables["spend"] == []

@@ -149,6 +149,7 @@ async def test_login_replaces_the_session_that_came_with_it(accounts: Accounts) 
 @pytest.mark.parametrize(
     ("email", "password"), [(WHO, "wrong"), ("nobody@corp.com", GOOD), ("not an address", GOOD), (WHO, "")]
 )
+@pytest.mark.requirement("X4")
 async def test_wrong_and_unknown_look_and_last_the_same(
     accounts: Accounts, clock: Hand, email: str, password: str
 ) -> None:
@@ -157,6 +158,7 @@ async def test_wrong_and_unknown_look_and_last_the_same(
     assert clock.at - began == timedelta(seconds=EVEN)
 
 
+@pytest.mark.requirement("X4")
 async def test_after_five_failures_the_right_password_waits_too(accounts: Accounts, clock: Hand) -> None:
     for _ in range(6):
         await accounts.login(WHO, "wrong")
@@ -173,6 +175,7 @@ async def test_a_right_password_forgives_earlier_failures(kernel: Kernel, accoun
     assert failures == 0
 
 
+@pytest.mark.requirement("X4")
 def test_waiting_doubles_up_to_fifteen_minutes() -> None:
     assert [lock_seconds(n) for n in (1, 4, 5, 6, 9, 15, 99)] == [0, 0, 1, 2, 16, 900, 900]
 

@@ -195,6 +195,7 @@ def test_kill_and_release(swarm: Swarm) -> None:
     assert swarm.done("release", "--reason", "test", "--yes")["kill_switch"] == "off"
 
 
+@pytest.mark.requirement("K3", "K9")
 def test_kill_works_without_a_database(swarm: Swarm, tmp_path: Path) -> None:
     away = {"DATABASE_URL": "sqlite:////proc/nothing/swarm.db"}
     assert not swarm.done("kill", "--reason", "test", **away)["in_database"]

@@ -200,6 +200,7 @@ def test_an_opt_out_in_the_middle_of_a_long_text_is_not_enough() -> None:
 
 
 # ── five faults of an earlier system, each of which let a message through ───────────────────────────────
+@pytest.mark.requirement("C1")
 def test_each_message_is_judged_alone_so_one_good_variant_covers_no_other() -> None:
     good, bare = (
         a_message(),
@@ -212,11 +213,13 @@ def test_each_message_is_judged_alone_so_one_good_variant_covers_no_other() -> N
     }
 
 
+@pytest.mark.requirement("C2")
 def test_the_word_unsubscribe_or_an_unrendered_address_satisfies_nothing() -> None:
     body = "Hi Anna,\n\nPeople unsubscribe from bad mail, not from ours.\n\n{{ sender.physical_address }}"
     assert codes(Message("Pipeline", body)) >= {"no_opt_out", "no_postal_address", "placeholder"}
 
 
+@pytest.mark.requirement("C3")
 def test_an_asterisk_switches_no_rule_off() -> None:
     assert codes(a_message("*We guarantee it, act now, we are #1.*")) >= {
         "guarantee",
@@ -225,11 +228,13 @@ def test_an_asterisk_switches_no_rule_off() -> None:
     }
 
 
+@pytest.mark.requirement("C4")
 def test_an_identity_is_the_same_in_every_process() -> None:
     assert lead_id("", "anna@acme.example") == "313645bb820e6d2924ad45286bb5767e"
 
 
 @pytest.mark.parametrize("text", ["Remove me", "unsubscribe", "Stop emailing me"])
+@pytest.mark.requirement("C5")
 def test_an_opt_out_is_a_suppression_and_never_a_soft_goodbye(text: str) -> None:
     assert suppresses(classify("Re: x", text), RULES)
 
@@ -238,6 +243,7 @@ def test_an_opt_out_is_a_suppression_and_never_a_soft_goodbye(text: str) -> None
     ("text", "reply"),
     [("Not interested, yes really", "not_interested"), ("Please pass this along to Bob", "referral")],
 )
+@pytest.mark.requirement("C5")
 def test_a_word_inside_its_opposite_counts_for_nothing(text: str, reply: str) -> None:
     found = classify("Re: x", text)
     assert found.reply == reply

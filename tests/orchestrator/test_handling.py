@@ -47,6 +47,7 @@ async def _in_campaign(app: App, **values: Any) -> str:
 
 # ── opt-outs ─────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("kind", ["unsubscribed", "complained", "bounced"])
+@pytest.mark.requirement("U10", "I4")
 async def test_what_ends_contact_suppresses_and_stops(app: App, kind: str) -> None:
     campaign_id = await _in_campaign(app)
     await _happens(app, kind, stops_contact=True)
@@ -55,6 +56,7 @@ async def test_what_ends_contact_suppresses_and_stops(app: App, kind: str) -> No
     assert (await states(app, campaign_id))[0][0] == "stopped"
 
 
+@pytest.mark.requirement("U8", "U10")
 async def test_an_opt_out_of_somebody_unknown_counts_all_the_same(app: App) -> None:
     await _happens(app, "unsubscribed", "who@nowhere.com", stops_contact=True)
     assert await _suppressed(app, "who@nowhere.com") == [True]
@@ -93,6 +95,7 @@ async def test_a_bounce_says_nothing_about_the_persons_other_addresses(app: App)
     assert await _suppressed(app, "p1@private.org", FIRST) == [True, False]
 
 
+@pytest.mark.requirement("F12", "F15")
 async def test_mail_that_leaves_after_a_stop_stops_the_person_once_more(app: App) -> None:
     await _in_campaign(app)
     await _happens(app, "unsubscribed", stops_contact=True)
@@ -114,6 +117,7 @@ async def test_an_address_that_cannot_be_read_stops_nothing_else(app: App) -> No
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("W2", "F11")
 async def test_the_same_event_twice_is_one_event_one_reply_and_one_handoff(app: App) -> None:
     await _in_campaign(app)
     for _ in range(2):

@@ -61,6 +61,7 @@ async def test_a_webhook_is_stored_and_answered_and_then_understood(live_kernel:
     assert await live_kernel.suppression.find("person1@corp1.com")
 
 
+@pytest.mark.requirement("W2", "F11")
 async def test_the_same_webhook_twice_is_stored_once(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     assert [await _receive(app, _body()) for _ in range(2)] == [200, 200]
@@ -78,6 +79,7 @@ async def test_the_same_webhook_twice_is_stored_once(live_kernel: Kernel) -> Non
         (b'{"a":"' + b"x" * MAX_BYTES + b'"}', None, "instantly", 413),
     ],
 )
+@pytest.mark.requirement("W1", "F13")
 async def test_what_is_forged_or_unreadable_is_refused_and_not_stored(
     live_kernel: Kernel, raw: bytes, headers: dict[str, str] | None, vendor: str, status: int
 ) -> None:
@@ -86,6 +88,7 @@ async def test_what_is_forged_or_unreadable_is_refused_and_not_stored(
     assert await _inbound(app) == []
 
 
+@pytest.mark.requirement("W3", "F16")
 async def test_a_webhook_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
     settings = load_settings(CONFIG, {"SWARM_HOME": str(tmp_path), "SAFE_MODE": "false"})
     async with open_kernel(settings, patience=0.1) as kernel:

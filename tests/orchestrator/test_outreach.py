@@ -124,6 +124,7 @@ async def test_safe_mode_that_comes_on_half_way_stalls_the_launch_and_loses_nobo
         assert len(await it.wrote("instantly", "add_lead")) == 2
 
 
+@pytest.mark.requirement("I8", "K1")
 async def test_the_kill_switch_half_way_stalls_the_launch_and_a_person_takes_it_up_again(
     tmp_path: Path,
 ) -> None:
@@ -157,6 +158,7 @@ async def test_a_launch_whose_approval_ran_out_waits_for_a_person_once_more(tmp_
 
 
 # ── people who stop, or are elsewhere ────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("F15", "I3")
 async def test_somebody_who_opted_out_after_the_approval_is_not_written_to(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         _, campaign_id = await approved(it.app, people(2))

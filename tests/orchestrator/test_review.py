@@ -77,6 +77,7 @@ async def test_approval_covers_each_person_and_the_start_only(kernel: Kernel, ru
     }
 
 
+@pytest.mark.requirement("A1")
 async def test_the_gate_accepts_the_approved_words_and_no_others(kernel: Kernel, rules: Rules) -> None:
     _, given = await _approved(kernel, rules, [somebody(1)])
     stored = json.loads((await person_of(kernel, somebody(1).id)).enrollment)
@@ -94,6 +95,7 @@ async def test_approving_is_remembered(kernel: Kernel, rules: Rules) -> None:
     assert (await kernel.audit.head()).exposed == 0
 
 
+@pytest.mark.requirement("A6", "F9")
 async def test_a_double_click_gives_the_same_approval(kernel: Kernel, rules: Rules) -> None:
     campaign_id, given = await _approved(kernel, rules, [somebody(1)])
     assert await review.approve(kernel, campaign_id, person=AE, version=1) == given
@@ -102,12 +104,14 @@ async def test_a_double_click_gives_the_same_approval(kernel: Kernel, rules: Rul
     assert count == 1
 
 
+@pytest.mark.requirement("A6")
 async def test_a_second_person_hears_who_approved_already(kernel: Kernel, rules: Rules) -> None:
     campaign_id, _ = await _approved(kernel, rules, [somebody(1)])
     with pytest.raises(Conflict, match=r"already approved by ann@corp\.com"):
         await review.approve(kernel, campaign_id, person=OPERATOR, version=1)
 
 
+@pytest.mark.requirement("A6")
 async def test_a_version_that_was_not_shown_is_not_approved(kernel: Kernel, rules: Rules) -> None:
     campaign_id = await put_campaign(kernel, rules, [somebody(1)])
     with pytest.raises(Conflict, match="changed since"):
@@ -154,6 +158,7 @@ async def test_the_held_are_not_covered(kernel: Kernel, rules: Rules) -> None:
     assert len([action for action, _ in await _items(kernel, given) if action == ADD_LEAD]) == 1
 
 
+@pytest.mark.requirement("A6")
 async def test_who_opted_out_meanwhile_is_held_and_the_rest_approved(kernel: Kernel, rules: Rules) -> None:
     campaign_id = await put_campaign(kernel, rules, [somebody(1), somebody(2)])
     await _read_all(kernel, campaign_id, AE)
@@ -270,6 +275,7 @@ async def test_an_edited_message_is_unread(app: App) -> None:
     assert not (await review.detail(app.kernel, campaign_id, reader=AE.name)).reading.complete
 
 
+@pytest.mark.requirement("A6", "A4")
 async def test_editing_takes_an_approval_back(app: App) -> None:
     campaign_id, given = await _approved(app.kernel, app.rules, [somebody(1)])
     body = await _words(app.kernel, 1)
@@ -326,6 +332,7 @@ async def test_a_held_person_is_let_in_by_an_operator_who_found_out(kernel: Kern
     assert (await person_of(kernel, lead)).state == "drafted"
 
 
+@pytest.mark.requirement("I4")
 async def test_the_suppressed_are_never_let_in(kernel: Kernel, rules: Rules) -> None:
     campaign_id = await put_campaign(kernel, rules, [somebody(1)])
     await _set_person(kernel, "held")

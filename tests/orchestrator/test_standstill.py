@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from orchestrator import outreach, settled, standstill
@@ -38,6 +39,7 @@ async def test_while_nothing_stands_still_nothing_is_asked(tmp_path: Path) -> No
         assert await it.wrote("instantly", "pause_campaign") == []
 
 
+@pytest.mark.requirement("K6")
 async def test_the_kill_switch_pauses_what_the_vendor_sends_by_itself(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         campaign_id = await _live(it)
@@ -65,6 +67,7 @@ async def test_a_pause_of_one_campaign_leaves_the_others(tmp_path: Path) -> None
         assert (await _at_vendor(it, first), await _at_vendor(it, second)) == ("paused", "active")
 
 
+@pytest.mark.requirement("K6")
 async def test_what_the_vendor_does_not_confirm_is_tried_again(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         campaign_id = await _live(it)

@@ -54,6 +54,7 @@ async def test_suppressing_somebody_takes_them_out_of_every_campaign_here_at_onc
     assert [(row.kind, row.target, row.state) for row in await _stops(app)] == [("person", FIRST, "open")]
 
 
+@pytest.mark.requirement("U1")
 async def test_however_the_address_is_spelled_its_owner_is_stopped(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     _, (campaign_id,) = await planned(app, people(1))
@@ -145,6 +146,7 @@ async def _live(it: World) -> str:
     return campaign_id
 
 
+@pytest.mark.requirement("F15")
 async def test_a_stop_reaches_sequencer_block_list_and_crm(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         await _live(it)
@@ -157,6 +159,7 @@ async def test_a_stop_reaches_sequencer_block_list_and_crm(tmp_path: Path) -> No
         assert "dnc" in contact.tags
 
 
+@pytest.mark.requirement("K5", "U11")
 async def test_stopping_goes_on_while_everything_is_killed(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         await _live(it)
@@ -165,6 +168,7 @@ async def test_stopping_goes_on_while_everything_is_killed(tmp_path: Path) -> No
         assert await stopping.work(it.app) == 0
 
 
+@pytest.mark.requirement("D5")
 async def test_a_stop_that_a_vendor_does_not_confirm_stays_open_and_is_tried_ever_more_seldom(
     tmp_path: Path,
 ) -> None:
@@ -228,6 +232,7 @@ async def test_a_removal_does_not_count_while_an_addition_is_on_its_way(tmp_path
         assert [row.state for row in await _stops(it.app)] == ["open"]
 
 
+@pytest.mark.requirement("F15")
 async def test_somebody_added_behind_the_back_of_a_halt_is_taken_out_again(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         _, campaign_id = await approved(it.app, people(1))

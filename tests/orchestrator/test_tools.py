@@ -62,6 +62,7 @@ async def test_suppressing_a_domain_stops_whoever_is_written_to_there(live_kerne
     assert (await _call(app, "check_suppression", target="anna@corp1.com")).suppressed
 
 
+@pytest.mark.requirement("K6")
 async def test_the_kill_switch_tells_how_many_campaigns_the_vendor_paused(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         _, campaign_id = await approved(it.app, people(1))
@@ -92,6 +93,7 @@ async def test_safe_mode_can_be_engaged(live_kernel: Kernel) -> None:
     assert (await live_kernel.switches.now()).safe_mode
 
 
+@pytest.mark.requirement("A5", "K7")
 def test_nothing_here_approves_or_relaxes() -> None:
     loosening = ("approve", "release", "resume", "leave", "lift", "unsuppress")
     assert not [tool.name for tool in TOOLS if any(word in tool.name for word in loosening)]

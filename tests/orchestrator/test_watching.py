@@ -162,6 +162,7 @@ async def test_a_new_installation_has_nothing_to_tell(kernel: Kernel) -> None:
     assert await told(kernel) == []
 
 
+@pytest.mark.requirement("I8")
 async def test_an_effect_in_doubt_is_told_when_it_is_old_and_over_when_it_is_settled(
     kernel: Kernel, clock: HandClock
 ) -> None:
@@ -174,6 +175,7 @@ async def test_an_effect_in_doubt_is_told_when_it_is_old_and_over_when_it_is_set
     assert await told(kernel) == []
 
 
+@pytest.mark.requirement("U11")
 async def test_an_opt_out_that_no_vendor_confirmed_is_told_after_minutes_and_again_after_an_hour(
     kernel: Kernel, clock: HandClock
 ) -> None:
@@ -239,6 +241,7 @@ async def live_campaign(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("by", ["switch", "flag", "pause"])
+@pytest.mark.requirement("K6")
 async def test_a_campaign_that_its_vendor_may_still_send_is_told_until_the_pause_is_confirmed(
     kernel: Kernel, clock: HandClock, by: str
 ) -> None:

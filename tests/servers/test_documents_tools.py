@@ -109,18 +109,21 @@ async def test_a_word_document_gives_a_line_per_paragraph(documents: Documents, 
         '<!DOCTYPE d [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>',
     ],
 )
+@pytest.mark.requirement("X7", "F19")
 async def test_a_word_document_that_declares_entities_is_refused(
     documents: Documents, home: Path, head: str
 ) -> None:
     assert (await refused(documents, written(home, "a.docx", docx("x", head=head)))).code == "bomb"
 
 
+@pytest.mark.requirement("X7", "F19")
 async def test_a_word_document_that_unpacks_to_too_much_is_refused(documents: Documents, home: Path) -> None:
     content = docx(body=b" " * (30 * MEBIBYTE))
     assert len(content) < MEBIBYTE
     assert (await refused(documents, written(home, "a.docx", content))).code == "bomb"
 
 
+@pytest.mark.requirement("F19")
 async def test_a_word_document_that_lies_about_its_size_is_refused(documents: Documents, home: Path) -> None:
     content = bytearray(docx(body=b"<a>" + os.urandom(100_000).hex().encode() + b" " * MEBIBYTE + b"</a>"))
     at = content.rfind(b"PK\x01\x02")
@@ -138,6 +141,7 @@ async def test_a_word_document_nested_too_deep_is_refused(documents: Documents, 
     assert (await refused(documents, written(home, "a.docx", docx(body=body)))).code == "bomb"
 
 
+@pytest.mark.requirement("F19")
 async def test_a_word_document_with_parts_outside_itself_is_refused(documents: Documents, home: Path) -> None:
     content = docx("x", **{"../../evil": b"x"})
     assert (await refused(documents, written(home, "a.docx", content))).code == "bomb"
@@ -166,6 +170,7 @@ async def test_another_kind_of_file_is_refused_with_what_is_supported(
 
 
 @pytest.mark.parametrize("way", ["straight", "dots", "link", "missing", "folder", "pipe"])
+@pytest.mark.requirement("X7", "F20")
 async def test_only_a_regular_file_inside_the_folders_is_read(
     documents: Documents, home: Path, tmp_path: Path, way: str
 ) -> None:

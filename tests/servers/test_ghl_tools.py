@@ -295,6 +295,7 @@ LOST = ["drop_after", "error_after", "truncate", "error_body"]
 
 
 @pytest.mark.parametrize("kind", LOST)
+@pytest.mark.requirement("F1")
 async def test_a_create_whose_answer_is_lost_is_in_doubt_and_found_on_the_next_try(
     bench: Bench, kind: str
 ) -> None:
@@ -305,6 +306,7 @@ async def test_a_create_whose_answer_is_lost_is_in_doubt_and_found_on_the_next_t
     assert len(await bench.committed("create_contact")) == 1
 
 
+@pytest.mark.requirement("F2")
 async def test_a_create_that_never_arrived_is_made_on_the_next_try(bench: Bench) -> None:
     await bench.faults({"kind": "drop_before", "method": "POST", "path": "/contacts/$"})
     first = await bench.call("upsert_contact", contact=JANE)
@@ -523,6 +525,7 @@ async def test_a_forged_cursor_is_a_validation_error(bench: Bench) -> None:
     assert caught.value.field == "cursor"
 
 
+@pytest.mark.requirement("X8", "F20")
 async def test_an_id_cannot_leave_its_place_in_the_path(bench: Bench) -> None:
     with pytest.raises(Invalid):
         await bench.call("get_contact", contact_id="../locations/x")
@@ -568,6 +571,7 @@ async def test_a_missing_pipeline_is_for_a_person(bench: Bench) -> None:
     assert caught.value.code == "no_pipeline"
 
 
+@pytest.mark.requirement("F4", "D6")
 async def test_an_error_in_the_body_of_a_success_is_not_taken_for_nobody(bench: Bench) -> None:
     await bench.location(allow_duplicate_contact=True)
     await bench.faults({"kind": "error_body", "path": "/search/duplicate", "times": -1})

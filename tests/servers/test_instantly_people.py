@@ -27,6 +27,7 @@ async def test_people_are_enrolled_by_one_request_each_with_an_outcome(world: Wo
     assert len({one.reference for one in outcome.outcomes}) == 5
 
 
+@pytest.mark.requirement("A1", "I5")
 async def test_nobody_is_enrolled_without_an_approval_of_exactly_these_words(world: World) -> None:
     ref, everyone = await world.drafted(), people(2)
     approval = await world.approve(everyone)
@@ -61,6 +62,7 @@ async def test_those_the_vendor_skips_fail_with_the_reason(world: World) -> None
     ]
 
 
+@pytest.mark.requirement("F1", "F5")
 async def test_an_import_whose_answer_is_lost_is_looked_up_person_by_person(world: World) -> None:
     ref, everyone = await world.drafted(), people(3)
     await world.fault(kind="drop_after", method="POST", path="/leads/add$")

@@ -74,6 +74,7 @@ async def only(alerts: Alerts) -> Raised:
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("M1")
 async def test_an_alert_is_sent_once_while_it_lasts(alerts: Alerts, slack: Channel, clock: HandClock) -> None:
     for _ in range(10):
         await see(alerts, DOUBT)
@@ -82,6 +83,7 @@ async def test_an_alert_is_sent_once_while_it_lasts(alerts: Alerts, slack: Chann
     assert (await only(alerts)).state == "delivered"
 
 
+@pytest.mark.requirement("M1")
 async def test_a_message_has_number_window_threshold_and_runbook(alerts: Alerts, slack: Channel) -> None:
     await see(alerts, DOUBT)
     ((subject, text),) = slack.took
@@ -169,6 +171,7 @@ async def test_two_processes_that_look_at_once_send_one_message(
 
 
 # ── what a channel doesn't take ──────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("M2")
 async def test_an_alert_that_is_not_taken_is_shown_with_the_kind_of_error(
     alerts: Alerts, slack: Channel
 ) -> None:
@@ -233,6 +236,7 @@ async def test_one_channel_that_fails_does_not_repeat_the_other(
         assert (await only(alerts)).state == "delivered"
 
 
+@pytest.mark.requirement("M2")
 async def test_without_a_channel_an_alert_is_still_shown(tmp_path: Path, clock: HandClock) -> None:
     async with open_store(f"sqlite:///{tmp_path / 'swarm.db'}") as store:
         alerts = Alerts(store, clock, RULES, {})

@@ -27,6 +27,7 @@ async def test_what_was_approved_happens(kernel: Kernel) -> None:
     assert (await kernel.gate.submit(enrolment(approval=approval), Vendor())).status == "applied"
 
 
+@pytest.mark.requirement("A3")
 async def test_a_yes_is_used_by_one_effect(kernel: Kernel) -> None:
     approval = await approve(kernel, enrolment())
     await kernel.gate.submit(enrolment(approval=approval), Vendor())
@@ -40,6 +41,7 @@ async def test_the_effect_that_used_it_may_try_again(kernel: Kernel) -> None:
     assert (await kernel.gate.submit(enrolment(approval=approval), vendor)).status == "applied"
 
 
+@pytest.mark.requirement("A3")
 async def test_two_effects_at_once_on_one_yes_are_one_effect(kernel: Kernel) -> None:
     approval = await approve(kernel, enrolment())
     vendor = Vendor()
@@ -50,6 +52,7 @@ async def test_two_effects_at_once_on_one_yes_are_one_effect(kernel: Kernel) -> 
     assert len(vendor.performed) == 1
 
 
+@pytest.mark.requirement("A4")
 async def test_a_yes_taken_back_stands_no_more(kernel: Kernel) -> None:
     approval = await approve(kernel, enrolment())
 
@@ -78,6 +81,7 @@ async def test_a_yes_to_another_action_is_none(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "agent", "", "system"])
+@pytest.mark.requirement("A5")
 async def test_only_people_who_may_approve_do(kernel: Kernel, role: str) -> None:
     with pytest.raises(Invalid):
         await kernel.store.write(
@@ -85,6 +89,7 @@ async def test_only_people_who_may_approve_do(kernel: Kernel, role: str) -> None
         )
 
 
+@pytest.mark.requirement("L8")
 async def test_a_yes_is_in_the_log_with_what_it_covers(kernel: Kernel) -> None:
     await approve(kernel, enrolment(), enrolment(), enrolment("joe@corp.example"))
     newest = (await kernel.audit.tail(1))[0]

@@ -108,6 +108,7 @@ async def test_the_log_cannot_be_changed_by_a_slip(kernel: Kernel) -> None:
         ("UPDATE audit_checkpoint SET note=replace(note,'10','11')", "can't be trusted"),
     ],
 )
+@pytest.mark.requirement("L2", "I6")
 async def test_every_change_is_noticed(kernel: Kernel, statement: str, said: str) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -115,6 +116,7 @@ async def test_every_change_is_noticed(kernel: Kernel, statement: str, said: str
     assert any(said in problem for problem in await problems(kernel))
 
 
+@pytest.mark.requirement("L2")
 async def test_two_entries_that_changed_places_are_noticed(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -148,6 +150,7 @@ async def rewrite(kernel: Kernel, keep: int, more: int = 0) -> None:
     await kernel.store.write(change)
 
 
+@pytest.mark.requirement("L3")
 async def test_a_tail_cut_off_is_noticed_by_a_checkpoint_that_was_published(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -157,6 +160,7 @@ async def test_a_tail_cut_off_is_noticed_by_a_checkpoint_that_was_published(kern
         await kernel.audit.refuse_if_rolled_back()
 
 
+@pytest.mark.requirement("L3")
 async def test_a_log_that_was_cut_and_grew_again_is_noticed(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -166,6 +170,7 @@ async def test_a_log_that_was_cut_and_grew_again_is_noticed(kernel: Kernel) -> N
         await kernel.audit.refuse_if_rolled_back()
 
 
+@pytest.mark.requirement("L3")
 async def test_what_no_checkpoint_covers_is_counted(kernel: Kernel) -> None:
     await fill(kernel, 3)
     await kernel.audit.checkpoint("test")
@@ -174,6 +179,7 @@ async def test_what_no_checkpoint_covers_is_counted(kernel: Kernel) -> None:
     assert (head.size, head.checkpoint, head.exposed) == (7, 3, 4)
 
 
+@pytest.mark.requirement("L4", "F25")
 async def test_yesterdays_copy_does_not_start(settings_for: Make, tmp_path: Path) -> None:
     settings = settings_for(SAFE_MODE="false")
     elsewhere = tmp_path / "elsewhere" / "held.jsonl"
@@ -214,6 +220,7 @@ def test_text_that_is_no_checkpoint_is_refused(text: str, tmp_path: Path) -> Non
         read_note(text, load_keys(tmp_path).audit_public)
 
 
+@pytest.mark.requirement("F24")
 async def test_other_keys_are_noticed_at_the_start(settings_for: Make) -> None:
     settings = settings_for()
     async with opened(settings) as kernel:
@@ -225,6 +232,7 @@ async def test_other_keys_are_noticed_at_the_start(settings_for: Make) -> None:
             raise AssertionError
 
 
+@pytest.mark.requirement("L1")
 async def test_an_append_in_a_transaction_that_fails_leaves_nothing(kernel: Kernel) -> None:
     def change(connection: sa.Connection) -> None:
         append(connection, [Entry("test", "x", {})], kernel.clock.now())
@@ -237,6 +245,7 @@ async def test_an_append_in_a_transaction_that_fails_leaves_nothing(kernel: Kern
     assert (await kernel.audit.verify()).ok
 
 
+@pytest.mark.requirement("L1", "F24")
 async def test_a_change_whose_entry_cannot_be_written_is_not_made(kernel: Kernel) -> None:
     def change(connection: sa.Connection) -> None:
         connection.execute(sa.insert(spend).values(name="x", day="d", amount=1))
@@ -247,6 +256,7 @@ async def test_a_change_whose_entry_cannot_be_written_is_not_made(kernel: Kernel
     assert await kernel.store.read(lambda c: c.execute(sa.select(sa.func.count(spend.c.name))).scalar()) == 0
 
 
+@pytest.mark.requirement("L5")
 async def test_erasing_a_detail_breaks_no_proof(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -255,6 +265,7 @@ async def test_erasing_a_detail_breaks_no_proof(kernel: Kernel) -> None:
     assert [entry["subject"] for entry in await kernel.audit.tail(10)][5] == "(erased)"
 
 
+@pytest.mark.requirement("L5")
 async def test_a_leaf_shows_nobody(kernel: Kernel) -> None:
     await kernel.audit.record(
         Entry("test", "jane@corp.example", {"to": "jane@corp.example"}, "ae@corp.example")
@@ -263,6 +274,7 @@ async def test_a_leaf_shows_nobody(kernel: Kernel) -> None:
     assert "corp.example" not in str(data)
 
 
+@pytest.mark.requirement("L6")
 async def test_a_checkpoint_comes_after_so_many_entries(settings_for: Make) -> None:
     due = settings_for().safety.checkpoints.model_copy(update={"every_leaves": 4})
     async with opened(stricter(settings_for(SAFE_MODE="false"), checkpoints=due)) as kernel:
@@ -272,6 +284,7 @@ async def test_a_checkpoint_comes_after_so_many_entries(settings_for: Make) -> N
         assert (head.size, head.checkpoint, head.exposed) == (6, 4, 2)
 
 
+@pytest.mark.requirement("L6")
 async def test_a_checkpoint_comes_after_so_many_seconds(kernel: Kernel, clock: HandClock) -> None:
     await kernel.gate.submit(contact(), Vendor())
     assert (await kernel.audit.head()).exposed == 2
@@ -301,6 +314,7 @@ async def test_a_line_that_a_crash_cut_off_hides_no_other(kernel: Kernel) -> Non
     assert (await kernel.audit.verify()).ok
 
 
+@pytest.mark.requirement("F8")
 async def test_a_full_disk_at_a_checkpoint_leaves_the_outcome_as_it_was(kernel: Kernel) -> None:
     kernel.store.close()
     await kernel.audit.checkpoint_if_due()
@@ -328,6 +342,7 @@ async def test_two_processes_write_one_log(settings_for: Make) -> None:
         assert set(await kinds(one)) == {"effect.claimed", "effect.applied"}
 
 
+@pytest.mark.requirement("L4", "F25")
 async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_start(
     settings_for: Make,
 ) -> None:
@@ -345,6 +360,7 @@ async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_sta
         assert (await fresh.audit.head()).size == 0
 
 
+@pytest.mark.requirement("L4", "F25")
 async def test_a_copy_that_grew_to_the_same_size_and_was_signed_does_not_start(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")

@@ -148,6 +148,7 @@ async def test_a_log_that_nobody_touched_is_whole_for_everybody(kernel: Kernel) 
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
 )
+@pytest.mark.requirement("L2", "L7", "I6")
 async def test_every_change_is_found_by_everybody(kernel: Kernel, what: str, statements: list[str]) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -195,6 +196,7 @@ async def cut(kernel: Kernel, keep: int, more: int = 0) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 500, 1_000, 1_500])
+@pytest.mark.requirement("L3")
 async def test_a_thousand_entries_cut_off_and_signed_anew_with_the_stolen_key_are_found(
     kernel: Kernel, more: int
 ) -> None:
@@ -215,6 +217,7 @@ async def test_a_thousand_entries_cut_off_and_signed_anew_with_the_stolen_key_ar
         await kernel.audit.refuse_if_rolled_back()
 
 
+@pytest.mark.requirement("L3")
 async def test_two_copies_that_went_on_differently_are_found(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
@@ -232,6 +235,7 @@ async def test_two_copies_that_went_on_differently_are_found(kernel: Kernel) -> 
     assert (await judged(kernel)).found
 
 
+@pytest.mark.requirement("L1")
 async def test_a_crash_between_an_entry_and_the_tree_leaves_neither(kernel: Kernel) -> None:
     """The entry is written, the process dies before the head is: the transaction leaves nothing of it."""
     await fill(kernel)

@@ -56,18 +56,21 @@ async def row(kernel: Kernel, effect: Effect) -> ledger.Row:
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("I1")
 async def test_an_effect_is_performed_and_its_receipt_kept(live: Kernel) -> None:
     outcome = await live.gate.submit(contact(), vendor := Vendor())
     assert (outcome.status, outcome.reference, len(vendor.performed)) == ("applied", "ref-1", 1)
     assert (await row(live, contact())).detail == {"n": 1}
 
 
+@pytest.mark.requirement("G2", "I2")
 async def test_the_same_effect_again_replays_the_first_receipt(live: Kernel) -> None:
     await live.gate.submit(contact(), vendor := Vendor())
     outcome = await live.gate.submit(contact(), vendor)
     assert (outcome.status, outcome.reference, len(vendor.performed)) == ("replayed", "ref-1", 1)
 
 
+@pytest.mark.requirement("G3")
 async def test_the_same_key_with_other_content_is_a_conflict(live: Kernel) -> None:
     await live.gate.submit(contact(), vendor := Vendor())
     with pytest.raises(Conflict):
@@ -83,6 +86,7 @@ async def test_what_failed_for_sure_may_be_tried_again_with_other_content(live: 
     assert (await row(live, again)).attempts == 2
 
 
+@pytest.mark.requirement("G4", "F9")
 async def test_two_submits_of_one_key_at_once_perform_once(live: Kernel) -> None:
     entered, leave = anyio.Event(), anyio.Event()
 
@@ -99,6 +103,7 @@ async def test_two_submits_of_one_key_at_once_perform_once(live: Kernel) -> None
     assert (await first).status == "applied"
 
 
+@pytest.mark.requirement("G4", "I2", "F9")
 async def test_a_thousand_submits_of_one_key_perform_once(live: Kernel) -> None:
     vendor = Vendor()
     outcomes = await asyncio.gather(*(live.gate.submit(contact(), vendor) for _ in range(1_000)))
@@ -137,17 +142,20 @@ async def refusal(kernel: Kernel, effect: Effect) -> str:
     return outcome.reason
 
 
+@pytest.mark.requirement("K1")
 async def test_nothing_begins_once_kill_has_returned(live: Kernel) -> None:
     await live.switches.kill(actor="ada", reason="wrong copy")
     assert await refusal(live, contact()) == "kill_switch"
 
 
+@pytest.mark.requirement("I3")
 async def test_nothing_begins_under_a_halt(live: Kernel) -> None:
     await live.switches.pause("vendor:ghl", actor="rule", reason="bounces", kind="halt")
     assert await refusal(live, contact()) == "halted"
 
 
 @pytest.mark.parametrize("scope", ["all", "vendor:instantly", "campaign:c1"])
+@pytest.mark.requirement("I3")
 async def test_nothing_begins_while_its_scope_is_paused(live: Kernel, scope: str) -> None:
     await live.switches.pause(scope, actor="ada", reason="lunch")
     effect = enrolment()
@@ -160,6 +168,7 @@ async def test_a_read_only_process_writes_nothing(settings_for: Make) -> None:
         assert await refusal(kernel, contact(stops=True)) == "read_only"
 
 
+@pytest.mark.requirement("I3", "U3")
 async def test_nobody_suppressed_is_written_about(live: Kernel) -> None:
     await live.suppression.add("jane@corp.example", reason="opt_out", source="reply")
     assert await refusal(live, contact()) == "suppressed"
@@ -173,38 +182,45 @@ async def test_nobody_suppressed_is_written_about(live: Kernel) -> None:
         contact(recipients=("joe@other.example",)),
     ],
 )
+@pytest.mark.requirement("U1")
 async def test_forgetting_a_recipient_does_not_hide_a_suppressed_person(live: Kernel, hidden: Effect) -> None:
     await live.suppression.add("jane@corp.example", reason="opt_out", source="reply")
     assert await refusal(live, hidden) == "suppressed"
 
 
+@pytest.mark.requirement("U7")
 async def test_an_address_that_looks_like_another_is_left_to_a_person(live: Kernel) -> None:
     assert await refusal(live, contact("jаne@corp.example")) == "look_alike"  # with a Cyrillic а
 
 
+@pytest.mark.requirement("I5")
 async def test_what_needs_a_yes_and_has_none_is_refused(live: Kernel) -> None:
     assert await refusal(live, enrolment()) == "needs_approval"
     assert await refusal(live, enrolment(approval="made up")) == "needs_approval"
 
 
+@pytest.mark.requirement("A2", "I3")
 async def test_a_yes_expires(live: Kernel, clock: HandClock) -> None:
     approval = await approve(live, enrolment())
     clock.move(72 * 3600 + 1)
     assert await refusal(live, enrolment(approval=approval)) == "approval_expired"
 
 
+@pytest.mark.requirement("A1")
 async def test_a_yes_is_to_this_content_only(live: Kernel) -> None:
     approval = await approve(live, enrolment())
     other = {"email": "jane@corp.example", "messages": ["Hello Jane, changed"]}
     assert await refusal(live, enrolment(approval=approval, content=other)) == "approval_mismatch"
 
 
+@pytest.mark.requirement("A1")
 async def test_a_yes_to_one_person_is_no_yes_to_another(live: Kernel) -> None:
     approval = await approve(live, enrolment())
     swapped = enrolment(approval=approval, target="joe@corp.example", recipients=("joe@corp.example",))
     assert await refusal(live, swapped) == "approval_mismatch"
 
 
+@pytest.mark.requirement("I5")
 async def test_calling_it_a_stop_does_not_spare_it_the_yes(live: Kernel) -> None:
     await live.switches.kill(actor="ada", reason="test")
     assert await refusal(live, enrolment(stops=True)) == "kill_switch"
@@ -212,6 +228,7 @@ async def test_calling_it_a_stop_does_not_spare_it_the_yes(live: Kernel) -> None
     assert await refusal(live, enrolment(stops=True)) == "needs_approval"
 
 
+@pytest.mark.requirement("R2")
 async def test_credits_stop_at_the_budget(settings_for: Make) -> None:
     settings = settings_for(SAFE_MODE="false")
     caps = settings.safety.caps.model_copy(update={"credits_per_day": {"clay": 10}})
@@ -222,6 +239,7 @@ async def test_credits_stop_at_the_budget(settings_for: Make) -> None:
         assert (await kernel.limits.budget("clay")).spent == 10
 
 
+@pytest.mark.requirement("R2", "U11")
 async def test_effects_stop_at_the_daily_cap_and_stops_do_not(settings_for: Make) -> None:
     settings = settings_for(SAFE_MODE="false")
     caps = settings.safety.caps.model_copy(update={"effects_per_day": {"ghl.create_contact": 1}})
@@ -242,6 +260,7 @@ async def test_of_several_reasons_the_most_serious_is_told(live: Kernel) -> None
     assert await refusal(live, enrolment()) == "kill_switch"
 
 
+@pytest.mark.requirement("K5", "U11")
 async def test_a_stop_passes_while_killed_and_to_a_suppressed_person(live: Kernel) -> None:
     await live.suppression.add("jane@corp.example", reason="opt_out", source="reply")
     await live.switches.pause("all", actor="ada", reason="lunch")
@@ -257,6 +276,7 @@ async def test_what_was_refused_may_be_proposed_again(live: Kernel) -> None:
     assert (await live.gate.submit(contact(), Vendor())).status == "applied"
 
 
+@pytest.mark.requirement("L8")
 async def test_every_refusal_is_in_the_log(live: Kernel) -> None:
     await live.switches.pause("all", actor="ada", reason="lunch")
     await refusal(live, contact())
@@ -272,6 +292,7 @@ async def test_a_conflict_is_in_the_log_too_and_leaves_the_row_alone(live: Kerne
 
 
 # ── safe mode ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("S4")
 async def test_safe_mode_simulates_and_spends_nothing(settings_for: Make) -> None:
     async with opened(settings_for()) as kernel:
         approval = await approve(kernel, enrolment())
@@ -283,6 +304,7 @@ async def test_safe_mode_simulates_and_spends_nothing(settings_for: Make) -> Non
         assert (used, spent) == ("", 0)
 
 
+@pytest.mark.requirement("S4")
 async def test_safe_mode_still_says_what_would_have_been_refused(settings_for: Make) -> None:
     settings = settings_for()
     caps = settings.safety.caps.model_copy(update={"effects_per_day": {"ghl.create_contact": 0}})
@@ -298,12 +320,14 @@ async def test_what_was_simulated_is_done_once_safe_mode_is_off(settings_for: Ma
         assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
 
 
+@pytest.mark.requirement("S2")
 async def test_safe_mode_in_the_database_holds_for_a_process_that_was_started_without(live: Kernel) -> None:
     await live.switches.engage_safe_mode(actor="agent", reason="unsure")
     assert (await live.gate.submit(contact(), Vendor())).status == "simulated"
 
 
 # ── in doubt ─────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("D1")
 async def test_a_lost_answer_is_in_doubt_and_is_never_sent_again_blindly(live: Kernel) -> None:
     vendor = Vendor([InDoubt("lost", code="answer_lost")])
     assert (await live.gate.submit(contact(), vendor)).status == "in_doubt"
@@ -311,6 +335,7 @@ async def test_a_lost_answer_is_in_doubt_and_is_never_sent_again_blindly(live: K
     assert (again.status, again.reason, len(vendor.performed)) == ("in_doubt", "answer_lost", 1)
 
 
+@pytest.mark.requirement("D2")
 async def test_a_vendor_that_shows_it_settles_the_doubt(live: Kernel) -> None:
     vendor = Vendor([InDoubt("lost")])
     await live.gate.submit(contact(), vendor)
@@ -318,6 +343,7 @@ async def test_a_vendor_that_shows_it_settles_the_doubt(live: Kernel) -> None:
     assert (outcome.status, outcome.reference, len(vendor.performed)) == ("replayed", "found", 1)
 
 
+@pytest.mark.requirement("D2")
 async def test_a_vendor_that_certainly_lacks_it_lets_it_be_tried_again(
     live: Kernel, clock: HandClock
 ) -> None:
@@ -351,6 +377,7 @@ async def test_an_old_doubt_needs_no_second_look(live: Kernel, clock: HandClock)
 
 
 @pytest.mark.parametrize("trouble", [Retryable("down"), Fatal("no scope"), Unavailable("x"), KeyError("bug")])
+@pytest.mark.requirement("D3")
 async def test_a_look_that_tells_nothing_leaves_the_doubt(live: Kernel, trouble: Exception) -> None:
     vendor = Vendor([InDoubt("lost")])
     await live.gate.submit(contact(), vendor)
@@ -358,6 +385,7 @@ async def test_a_look_that_tells_nothing_leaves_the_doubt(live: Kernel, trouble:
     assert (outcome.status, len(vendor.performed)) == ("in_doubt", 1)
 
 
+@pytest.mark.requirement("D5")
 async def test_what_may_be_repeated_is_sent_again_without_a_look(live: Kernel) -> None:
     vendor = Vendor([InDoubt("lost")])
     effect = contact(repeatable=True)
@@ -366,6 +394,7 @@ async def test_what_may_be_repeated_is_sent_again_without_a_look(live: Kernel) -
     assert (outcome.status, len(vendor.performed), shown.looks) == ("applied", 2, 0)
 
 
+@pytest.mark.requirement("D4")
 async def test_a_claim_of_a_dead_process_is_in_doubt_at_once(live: Kernel) -> None:
     await leave_claimed(live, contact())
     outcome = await live.gate.submit(contact(), vendor := Vendor())
@@ -373,6 +402,7 @@ async def test_a_claim_of_a_dead_process_is_in_doubt_at_once(live: Kernel) -> No
     assert (await row(live, contact())).reason == "process_gone"
 
 
+@pytest.mark.requirement("D4")
 async def test_a_claim_of_a_dead_process_is_settled_by_what_the_vendor_shows(live: Kernel) -> None:
     await leave_claimed(live, contact())
     outcome = await live.gate.submit(contact(), vendor := Vendor(), Shown(Receipt("theirs")))
@@ -385,6 +415,7 @@ async def test_a_fresh_claim_of_a_dead_process_is_looked_at_twice(live: Kernel, 
     assert (outcome.status, len(vendor.performed), shown.looks) == ("applied", 1, 2)
 
 
+@pytest.mark.requirement("D4", "G4")
 async def test_a_claim_of_another_living_process_is_under_way(live: Kernel, settings_for: Make) -> None:
     async with open_kernel(settings_for(SAFE_MODE="false")) as other:
         await leave_claimed(live, contact(), other.presence.id)
@@ -403,6 +434,7 @@ async def test_a_look_settles_only_the_attempt_it_looked_at(live: Kernel) -> Non
     assert (await kinds(live))[-1] == "effect.late"
 
 
+@pytest.mark.requirement("F5")
 async def test_doubts_of_a_batch_are_looked_at_before_any_of_it_is_sent(live: Kernel) -> None:
     doubtful, fresh = contact("a@corp.example"), contact("b@corp.example")
     await leave_claimed(live, doubtful)
@@ -437,6 +469,7 @@ async def test_how_perform_ends_is_how_the_effect_ends(
     assert (await row(live, contact())).status == status
 
 
+@pytest.mark.requirement("F6", "K2")
 async def test_a_perform_that_takes_too_long_is_in_doubt(settings_for: Make) -> None:
     settings = stricter(settings_for(SAFE_MODE="false"), call_deadline_seconds=0.05)
 
@@ -483,6 +516,7 @@ async def test_one_cancelled_before_it_was_sent_has_failed_for_sure(live: Kernel
 
 
 @pytest.mark.parametrize("answer", [None, "text", 7])
+@pytest.mark.requirement("D6")
 async def test_an_answer_that_is_no_receipt_is_in_doubt(live: Kernel, answer: object) -> None:
     async def confused(permits: Mapping[str, Permit]) -> object:
         return answer
@@ -505,6 +539,7 @@ async def test_a_receipt_that_cannot_be_written_down_is_still_a_receipt(live: Ke
 
 
 # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("G6")
 async def test_a_batch_gives_each_its_own_outcome(live: Kernel) -> None:
     names = ["good", "bad", "silent", "suppressed", "known", "clash"]
     effects = {name: contact(f"{name}@corp.example") for name in names}
@@ -529,6 +564,7 @@ async def test_a_batch_gives_each_its_own_outcome(live: Kernel) -> None:
     }
 
 
+@pytest.mark.requirement("A3")
 async def test_one_yes_covers_one_of_two_equal_effects_in_a_batch(live: Kernel) -> None:
     approval = await approve(live, enrolment())
     twins = [enrolment(approval=approval), enrolment(approval=approval, intent="once more")]
@@ -549,6 +585,7 @@ async def test_a_cap_is_counted_within_a_batch(settings_for: Make) -> None:
         assert [outcome.reason for outcome in outcomes] == ["", "", "limit", "limit"]
 
 
+@pytest.mark.requirement("G6")
 async def test_a_thousand_effects_are_admitted_in_one_transaction(live: Kernel) -> None:
     effects = [contact(f"p{n}@corp.example") for n in range(MAX_BATCH)]
     outcomes = await live.gate.submit_batch(effects, _all_done)
@@ -574,6 +611,7 @@ async def test_an_empty_batch_does_nothing(live: Kernel) -> None:
 
 
 # ── permits ──────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("G5")
 async def test_a_permit_allows_one_write(live: Kernel) -> None:
     async def twice(permit: Permit) -> Receipt:
         async with permit.sending():
@@ -585,6 +623,7 @@ async def test_a_permit_allows_one_write(live: Kernel) -> None:
     assert (await live.gate.submit(contact(), twice)).status == "in_doubt"
 
 
+@pytest.mark.requirement("G5")
 async def test_a_permit_kept_for_later_is_worth_nothing(live: Kernel) -> None:
     kept: list[Permit] = []
 
@@ -601,6 +640,7 @@ async def test_a_permit_kept_for_later_is_worth_nothing(live: Kernel) -> None:
 
 
 @pytest.mark.parametrize("stop", ["kill", "pause", "suppress", "safe", "revoke"])
+@pytest.mark.requirement("I3", "F15")
 async def test_a_stop_half_way_leaves_the_rest_undone_and_in_doubt(live: Kernel, stop: str) -> None:
     approval = await approve(live, enrolment())
     effect = enrolment(approval=approval)
@@ -728,6 +768,7 @@ async def test_a_refused_first_write_and_a_refused_second_one_are_a_failure(live
     assert (await live.gate.submit(contact(), perform)).status == "failed"
 
 
+@pytest.mark.requirement("F5")
 async def test_a_batch_that_raises_after_it_sent_something_is_in_doubt_as_a_whole(live: Kernel) -> None:
     effects = [contact(f"p{n}@corp.example") for n in range(3)]
 
@@ -766,6 +807,7 @@ async def test_the_requests_of_one_submission_go_one_after_the_other(live: Kerne
 
 
 # ── leases and pacing ────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("G7", "K2")
 async def test_never_more_than_w_calls_are_out(settings_for: Make) -> None:
     out, most = 0, 0
 
@@ -801,6 +843,7 @@ async def test_a_stop_does_not_wait_for_other_calls(settings_for: Make) -> None:
     assert stop.status == "applied"
 
 
+@pytest.mark.requirement("K1", "F23")
 async def test_what_waits_for_its_turn_is_refused_when_killed_meanwhile(settings_for: Make) -> None:
     entered, leave = anyio.Event(), anyio.Event()
 
@@ -840,6 +883,7 @@ async def test_a_place_that_is_too_far_off_is_refused_and_not_taken(live: Kernel
     assert (await live.gate.submit(contact(), Vendor())).status == "applied"
 
 
+@pytest.mark.requirement("R3")
 async def test_after_a_429_those_who_wait_wait_longer(live: Kernel, clock: HandClock) -> None:
     await live.limits.pace("ghl")
     await live.limits.block("ghl", 100)
@@ -849,12 +893,14 @@ async def test_after_a_429_those_who_wait_wait_longer(live: Kernel, clock: HandC
 
 
 # ── when the database fails ──────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("G8", "F16")
 async def test_without_the_database_nothing_is_sent(live: Kernel, settings_for: Make) -> None:
     live.store.close()
     outcome = await live.gate.submit(contact(), vendor := Vendor())
     assert (outcome.status, outcome.reason, vendor.performed) == ("refused", "log_unavailable", [])
 
 
+@pytest.mark.requirement("G8", "F8")
 async def test_an_end_that_cannot_be_written_is_in_doubt_and_written_before_anything_begins(
     settings_for: Make,
 ) -> None:

@@ -101,6 +101,7 @@ async def test_bounces_stop_all_sending_while_the_crm_and_opt_outs_go_on(kernel:
     assert (await kernel.gate.submit(stopping, vendor)).status == "applied"
 
 
+@pytest.mark.requirement("H3")
 async def test_a_halt_is_written_down_with_its_numbers_and_in_the_audit_log(kernel: Kernel) -> None:
     await told(kernel, "sent", *crowd(20))
     await told(kernel, "bounced", *crowd(3))
@@ -124,6 +125,7 @@ async def test_what_stands_is_not_written_down_again(kernel: Kernel) -> None:
     assert await kinds(kernel) == before
 
 
+@pytest.mark.requirement("H4")
 async def test_what_is_older_than_the_window_is_not_counted_and_the_halt_stays(
     kernel: Kernel, clock: HandClock
 ) -> None:
@@ -160,6 +162,7 @@ async def test_mail_that_is_none_of_ours_is_not_counted(kernel: Kernel) -> None:
     assert (found.bad, found.total) == (2, 2)
 
 
+@pytest.mark.requirement("H1")
 async def test_the_first_complaint_kills(kernel: Kernel) -> None:
     await told(kernel, "sent", *crowd(900))
     await told(kernel, "complained", "p1")
@@ -189,6 +192,7 @@ async def locked(kernel: Kernel) -> AsyncIterator[None]:
         lock.close()
 
 
+@pytest.mark.requirement("K3")
 async def test_a_complaint_kills_while_the_database_is_locked(settings_for: Make) -> None:
     async with open_kernel(settings_for(SAFE_MODE="false"), clock=HandClock(), patience=0.1) as kernel:
         await told(kernel, "complained", "p1")
@@ -211,6 +215,7 @@ async def test_a_halt_other_than_a_kill_waits_for_the_database(settings_for: Mak
         assert await scopes(kernel) == [SENDING]
 
 
+@pytest.mark.requirement("H2")
 async def test_with_evidence_a_first_complaint_stops_only_its_campaign(careful: Kernel) -> None:
     await told(careful, "sent", *crowd(100))
     await told(careful, "complained", "p1")
@@ -348,6 +353,7 @@ async def test_clearing_is_remembered_with_who_and_when(kernel: Kernel, clock: H
     assert row.at < row.cleared_at < iso(clock.now())
 
 
+@pytest.mark.requirement("H5")
 async def test_the_same_evidence_does_not_stop_again(kernel: Kernel, clock: HandClock) -> None:
     await halted(kernel, clock)
     await told(kernel, "sent", *crowd(40))
@@ -367,6 +373,7 @@ async def test_one_more_bounce_of_many_does_not_stop_again_and_more_do(
     assert await scopes(kernel) == [SENDING]
 
 
+@pytest.mark.requirement("H5")
 async def test_a_bad_list_after_the_clear_is_not_hidden_by_the_good_mail_before_it(
     kernel: Kernel, clock: HandClock
 ) -> None:
@@ -376,6 +383,7 @@ async def test_a_bad_list_after_the_clear_is_not_hidden_by_the_good_mail_before_
     assert [(one.bad, one.total) for one in await kernel.halts.look()] == [(2, 10)]
 
 
+@pytest.mark.requirement("H5")
 async def test_a_released_kill_does_not_come_back_and_the_next_complaint_kills(
     kernel: Kernel, clock: HandClock
 ) -> None:

@@ -109,6 +109,7 @@ async def test_a_read_is_tried_again(world: World, trouble: Reply) -> None:
     assert len(world.wire.asked) == 3
 
 
+@pytest.mark.requirement("R4")
 async def test_a_read_is_tried_four_times_at_most(world: World) -> None:
     world.wire.replies = [httpx.Response(503)] * 9
     with pytest.raises(Retryable):
@@ -140,6 +141,7 @@ async def test_a_refusal_is_not_tried_again(world: World, status: int, kind: typ
     assert "secret words" not in str(told.value)
 
 
+@pytest.mark.requirement("X8")
 async def test_a_redirect_is_not_followed(world: World) -> None:
     world.wire.replies = [httpx.Response(302, headers={"location": "https://evil.example/"})]
     with pytest.raises(Invalid):
@@ -153,6 +155,7 @@ async def test_an_empty_answer_is_an_empty_object(world: World) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"a":', b"null", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.requirement("D6", "F4")
 async def test_an_answer_that_cannot_be_read_is_lost(world: World, body: bytes) -> None:
     world.wire.replies = [httpx.Response(200, content=body)] * 4
     with pytest.raises(Retryable):
@@ -168,6 +171,7 @@ async def test_an_answer_that_is_not_what_its_header_says_is_lost(world: World) 
         await world.client.read("GET", "/contacts/x1")
 
 
+@pytest.mark.requirement("F4")
 async def test_an_answer_larger_than_allowed_is_not_kept(world: World) -> None:
     huge = b"[" + b"1," * (world.client.vendor.file.max_answer_bytes // 2) + b"1]"
     world.wire.replies = [httpx.Response(200, content=huge)] * 4
@@ -209,6 +213,7 @@ async def test_a_vendors_own_row_comes_first(settings_for: Make) -> None:
         "/a/%00",
     ],
 )
+@pytest.mark.requirement("X8", "F20")
 async def test_an_identifier_cannot_become_another_address(world: World, path: str) -> None:
     with pytest.raises(Invalid):
         await world.client.read("GET", path)
@@ -221,6 +226,7 @@ async def test_what_is_no_json_is_not_sent(world: World) -> None:
     assert world.wire.asked == []
 
 
+@pytest.mark.requirement("R3", "F3")
 async def test_a_429_blocks_the_bucket_for_as_long_as_the_vendor_says(world: World) -> None:
     world.wire.replies = [httpx.Response(429, headers={"retry-after": "7"})]
     began = world.clock.now()
@@ -228,6 +234,7 @@ async def test_a_429_blocks_the_bucket_for_as_long_as_the_vendor_says(world: Wor
     assert (world.clock.now() - began).total_seconds() >= 7
 
 
+@pytest.mark.requirement("R5", "F3")
 async def test_a_retry_after_beyond_the_deadline_is_left_to_the_caller(world: World) -> None:
     world.wire.replies = [httpx.Response(429, headers={"retry-after": "300"})]
     with pytest.raises(Retryable) as told:
@@ -244,6 +251,7 @@ async def test_a_write_happens(world: World) -> None:
 @pytest.mark.parametrize(
     "trouble", [REFUSED, httpx.ConnectTimeout("x"), httpx.PoolTimeout("x"), httpx.Response(429)]
 )
+@pytest.mark.requirement("F2")
 async def test_a_write_that_certainly_did_not_arrive_is_tried_again(world: World, trouble: Reply) -> None:
     world.wire.replies = [trouble, trouble]
     assert (await world.submit()).status == "applied"
@@ -267,6 +275,7 @@ async def test_a_write_that_certainly_did_not_arrive_is_tried_again(world: World
         httpx.Response(201, content=b"null"),
     ],
 )
+@pytest.mark.requirement("D1", "F1")
 async def test_a_write_whose_answer_is_lost_is_never_sent_again(world: World, trouble: Reply) -> None:
     world.wire.replies = [trouble]
     assert (await world.submit()).status == "in_doubt"
@@ -292,6 +301,7 @@ async def test_a_try_that_may_have_arrived_is_not_forgotten_over_a_later_one(wor
     assert (await world.submit(contact(repeatable=True))).status == "in_doubt"
 
 
+@pytest.mark.requirement("R4", "K2")
 async def test_a_stop_between_two_tries_ends_the_trying(world: World) -> None:
     async def killed() -> None:
         await world.kernel.switches.kill(actor="ada", reason="now")
@@ -312,6 +322,7 @@ async def test_a_stop_after_a_try_that_may_have_arrived_leaves_the_doubt(world: 
     assert (outcome.status, len(world.wire.asked)) == ("in_doubt", 1)
 
 
+@pytest.mark.requirement("K1")
 async def test_a_second_write_is_not_sent_after_a_stop(world: World) -> None:
     async def killed() -> None:
         await world.kernel.switches.kill(actor="ada", reason="now")
@@ -356,6 +367,7 @@ async def test_each_write_of_a_batch_has_its_own_place_in_the_rate_limit(world: 
     assert (world.clock.now() - began).total_seconds() >= world.client.vendor.file.limits[0].seconds
 
 
+@pytest.mark.requirement("K2", "F7")
 async def test_a_process_that_slept_between_claim_and_call_does_not_call(world: World) -> None:
     async def perform(permit: Permit) -> Receipt:
         world.clock.move(3600)
@@ -386,6 +398,7 @@ async def test_what_cannot_be_a_request_spends_no_permit(world: World) -> None:
     assert (await world.kernel.gate.submit(contact(), perform)).status == "applied"
 
 
+@pytest.mark.requirement("G1")
 async def test_a_write_without_the_gates_permit_is_no_write(world: World) -> None:
     class Forged:
         effect = contact()
@@ -395,6 +408,7 @@ async def test_a_write_without_the_gates_permit_is_no_write(world: World) -> Non
     assert world.wire.asked == []
 
 
+@pytest.mark.requirement("F6")
 async def test_an_effect_waits_for_a_real_vendor_that_hangs_no_longer_than_it_may(settings_for: Make) -> None:
     async def hang(scope: object, receive: object, send: object) -> None:
         await anyio.sleep(0.5)
@@ -423,6 +437,7 @@ async def test_nobody_listening_is_certainly_not_sent(settings_for: Make) -> Non
             await kernel.client("ghl").read("GET", "/x")
 
 
+@pytest.mark.requirement("G1")
 async def test_a_write_that_calls_itself_a_read_is_not_sent(world: World) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         with pytest.raises(RuntimeError):

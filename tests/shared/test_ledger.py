@@ -33,6 +33,7 @@ async def settle(kernel: Kernel, *endings: Ending) -> dict[str, str]:
     return await kernel.store.write(lambda c: ledger.settle(c, endings, kernel.clock.now()))
 
 
+@pytest.mark.requirement("I2")
 async def test_the_first_word_stands(kernel: Kernel) -> None:
     key = contact().key
     await claim(kernel, contact())

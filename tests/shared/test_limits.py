@@ -43,6 +43,7 @@ def most_in_a_window(moments: list[float], seconds: float) -> int:
 
 
 @pytest.mark.parametrize("seed", range(10))
+@pytest.mark.requirement("R1")
 async def test_no_sliding_window_ever_holds_more_than_allowed(
     kernel: Kernel, clock: HandClock, seed: int
 ) -> None:
@@ -62,6 +63,7 @@ async def test_the_allowed_rate_is_nearly_used_up(kernel: Kernel, clock: HandClo
     assert (clock.now() - began).total_seconds() == pytest.approx(10 * (10 + MARGIN))
 
 
+@pytest.mark.requirement("R1")
 async def test_two_processes_share_one_limit(settings_for: Make, clock: HandClock) -> None:
     settings = limited(settings_for(), BURST)
     moments = []
@@ -103,6 +105,7 @@ async def test_a_vendor_without_limits_does_not_wait(settings_for: Make, clock: 
     assert clock.slept == []
 
 
+@pytest.mark.requirement("R3")
 async def test_a_429_holds_everybody_back(settings_for: Make, clock: HandClock) -> None:
     settings = limited(settings_for(), BURST)
     async with opened(settings, clock) as one, opened(settings, clock) as two:
@@ -136,6 +139,7 @@ async def test_a_shorter_block_does_not_end_a_longer_one(kernel: Kernel, clock: 
     assert sum(clock.slept) == pytest.approx(100)
 
 
+@pytest.mark.requirement("R3")
 async def test_a_vendor_cannot_block_us_for_ever(kernel: Kernel, clock: HandClock) -> None:
     await kernel.limits.block("ghl", 10**9)
     clock.move(3_601)
@@ -153,6 +157,7 @@ async def test_who_would_wait_too_long_is_told_and_takes_no_place(kernel: Kernel
     assert sum(clock.slept) == pytest.approx(10 + MARGIN)
 
 
+@pytest.mark.requirement("F7")
 async def test_a_clock_that_went_back_is_not_waited_for(kernel: Kernel, clock: HandClock) -> None:
     for _ in range(10):
         await kernel.limits.pace("ghl")

@@ -22,6 +22,7 @@ def test_loopback_needs_no_token(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "mcp.example.com:80"])
+@pytest.mark.requirement("X1")
 def test_an_address_that_strangers_reach_needs_token_and_hosts(address: str) -> None:
     for token, hosts in (("", ()), ("secret", ()), ("", ("mcp.example.com",))):
         with pytest.raises(ConfigError, match="SWARM_HTTP_TOKEN"):
@@ -58,6 +59,7 @@ def test_a_taken_port_is_a_message_for_a_person() -> None:
         ({"origin": "null"}, 403),
     ],
 )
+@pytest.mark.requirement("X1")
 async def test_host_and_origin_must_be_ours_to_the_letter(headers: dict[str, str], status: int) -> None:
     guard = Guard(inside, listener("127.0.0.1:8701").hosts(8701))
     assert await knock(guard, **headers) == status
@@ -67,6 +69,7 @@ async def test_host_and_origin_must_be_ours_to_the_letter(headers: dict[str, str
     ("authorization", "status"),
     [("", 401), ("Bearer wrong", 401), ("Basic right", 401), ("Bearer right", 200), ("bearer right", 200)],
 )
+@pytest.mark.requirement("X1")
 async def test_a_token_is_asked_of_every_request_even_on_loopback(authorization: str, status: int) -> None:
     guard = Guard(inside, ["127.0.0.1:8701"], "right")
     assert await knock(guard, authorization=authorization) == status

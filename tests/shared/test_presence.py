@@ -56,6 +56,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.requirement("D4", "F10")
 async def test_a_killed_process_is_dead_at_once_and_cleared_away(kernel: Kernel, settings_for: Make) -> None:
     environ = {"SWARM_HOME": str(kernel.settings.home), "PATH": ""}
     root = Path(__file__).parents[2]

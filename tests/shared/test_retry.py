@@ -36,6 +36,7 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
         ("inf", 0),
     ],
 )
+@pytest.mark.requirement("R5", "F3")
 def test_what_a_vendor_asks_for_is_understood_or_ignored(text: str | None, seconds: float) -> None:
     assert retry_after(text, NOW) == seconds
 
@@ -57,6 +58,7 @@ def test_no_header_breaks_it(text: str) -> None:
         (ValueError("x"), False, False, False),
     ],
 )
+@pytest.mark.requirement("D1")
 def test_only_what_can_do_no_harm_is_repeated(
     error: Exception, *, read: bool, write: bool, repeatable: bool
 ) -> None:
@@ -70,5 +72,6 @@ def test_the_backoff_doubles_up_to_its_cap() -> None:
 
 
 @given(st.floats(0, 100))
+@pytest.mark.requirement("R5")
 def test_jitter_is_anything_up_to_the_backoff(longest: float) -> None:
     assert 0 <= jittered(longest) <= longest

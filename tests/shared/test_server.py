@@ -70,6 +70,7 @@ async def test_text_and_structure_each_hold_the_answer(connect: Connect) -> None
         assert all(email in words(result) for email in [*emails, "n2"])
 
 
+@pytest.mark.requirement("X5", "F21")
 async def test_hidden_characters_from_outside_reach_nobody(connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool("little_parse", {"path": "p"})
@@ -102,6 +103,7 @@ async def test_an_unknown_argument_is_an_answer_the_model_can_correct(connect: C
         assert "did you mean limit?" in words(result)
 
 
+@pytest.mark.requirement("X6")
 async def test_a_rejected_value_is_never_repeated(connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool("little_find_people", {"limit": "hunter2"})
@@ -135,6 +137,7 @@ async def test_an_error_about_an_argument_names_the_field(connect: Connect) -> N
 
 
 @pytest.mark.parametrize("how", ["bug", "config"])
+@pytest.mark.requirement("I7")
 async def test_what_nobody_foresaw_is_an_internal_error_and_nothing_more(connect: Connect, how: str) -> None:
     async with connect() as client:
         with structlog.testing.capture_logs() as lines:

@@ -23,6 +23,7 @@ def wrong(tmp_path: Path, text: str, model: type = SafetyFile) -> str:
     return str(told.value).replace(str(tmp_path) + "/", "")
 
 
+@pytest.mark.requirement("S1")
 def test_with_nothing_configured_all_is_safe_and_against_sandboxes(settings_for: Make) -> None:
     settings = settings_for()
     assert (settings.safe_mode, settings.kill_switch, settings.read_only) == (True, False, False)
@@ -118,12 +119,14 @@ def test_a_flag_is_read_in_any_spelling(settings_for: Make, text: str, *, on: bo
 
 
 @pytest.mark.parametrize("text", ["flase", "disabled", "2", "none", "\u00a0false!"])
+@pytest.mark.requirement("K4", "S2")
 def test_a_flag_that_cannot_be_read_is_on_and_says_so(settings_for: Make, text: str) -> None:
     settings = settings_for(SAFE_MODE=text, KILL_SWITCH=text, READ_ONLY=text)
     assert (settings.safe_mode, settings.kill_switch, settings.read_only) == (True, True, True)
     assert len(settings.warnings) == 3
 
 
+@pytest.mark.requirement("K4", "S2")
 def test_the_file_makes_stricter_and_the_environment_cannot_loosen(tmp_path: Path) -> None:
     folder = copytree(CONFIG, tmp_path / "config")
     file = folder / "safety.yaml"
@@ -174,6 +177,7 @@ def test_this_machine_is_a_sandbox(settings_for: Make, url: str) -> None:
     assert settings_for(GHL_BASE_URL=url).vendor("ghl").sandbox
 
 
+@pytest.mark.requirement("I7")
 def test_settings_do_not_show_secrets(settings_for: Make) -> None:
     settings = settings_for(GHL_API_KEY="pit-12345678", GHL_WEBHOOK_SECRET="quiet-words")
     assert "pit-12345678" not in repr(settings)

@@ -46,6 +46,7 @@ async def test_what_was_written_is_read(store: Store) -> None:
     assert await store.read(names) == ["a"]
 
 
+@pytest.mark.requirement("G9")
 async def test_every_commit_is_synchronous(store: Store) -> None:
     assert await store.read(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar()) == 2
     assert await store.write(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar()) == 2
@@ -106,6 +107,7 @@ async def test_a_change_that_ends_the_transaction_is_refused(store: Store) -> No
     assert await store.read(names) == ["after"]
 
 
+@pytest.mark.requirement("F16")
 async def test_a_database_that_another_holds_is_unavailable_after_its_patience(store: Store) -> None:
     lock = sqlite.connect(store.path, isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
@@ -118,6 +120,7 @@ async def test_a_database_that_another_holds_is_unavailable_after_its_patience(s
     assert await store.read(names) == ["b"]
 
 
+@pytest.mark.requirement("F8")
 async def test_a_full_disk_fails_every_write_of_the_group_and_keeps_none(store: Store) -> None:
     def fill(connection: sa.Connection) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count=1")
@@ -208,6 +211,7 @@ async def test_a_fork_is_told_that_it_has_no_writer(store: Store) -> None:
     assert os.waitstatus_to_exitcode(status) == 7
 
 
+@pytest.mark.requirement("F16")
 async def test_a_file_that_is_no_database_is_unavailable(file: Path) -> None:
     await anyio.Path(file).write_bytes(b"this is not a database, and it is long enough to have a header" * 20)
     with pytest.raises(Unavailable):
@@ -260,6 +264,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.requirement("F9")
 async def test_processes_that_write_at_once_lose_nothing_and_take_turns(store: Store) -> None:
     command = [sys.executable, "-c", WRITER, f"sqlite:///{store.path}"]
     writers = (anyio.run_process([*command, f"p{n}"], cwd=ROOT) for n in range(3))

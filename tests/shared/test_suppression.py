@@ -26,23 +26,27 @@ async def stop(kernel: Kernel, target: str) -> bool:
 
 
 @pytest.mark.parametrize(("one", "other"), SAME + SAME_PERSON)
+@pytest.mark.requirement("U1")
 async def test_an_opt_out_stops_every_spelling(kernel: Kernel, one: str, other: str) -> None:
     await stop(kernel, one)
     assert (await kernel.suppression.refused([other]))[other] == "suppressed"
 
 
 @pytest.mark.parametrize(("one", "other"), SAME + SAME_PERSON)
+@pytest.mark.requirement("U1")
 async def test_an_opt_out_in_any_spelling_stops(kernel: Kernel, one: str, other: str) -> None:
     await stop(kernel, other)
     assert (await kernel.suppression.refused([one]))[one] == "suppressed"
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
+@pytest.mark.requirement("U2")
 async def test_an_opt_out_does_not_stop_somebody_else(kernel: Kernel, one: str, other: str) -> None:
     await stop(kernel, other)
     assert (await kernel.suppression.refused([one])).get(one) != "suppressed"
 
 
+@pytest.mark.requirement("U6")
 async def test_a_domain_stops_everybody_under_it(kernel: Kernel) -> None:
     await stop(kernel, "sub.Corp.example")
     asked = ["a@corp.example", "b@mail.corp.example", "c@notcorp.example", "d@corp.other.example"]
@@ -52,6 +56,7 @@ async def test_a_domain_stops_everybody_under_it(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     "domain", ["gmail.com", "GMail.com", "outlook.com", "mail.ru", "co.uk", "com", "localhost"]
 )
+@pytest.mark.requirement("U6")
 async def test_a_domain_of_everyone_is_not_suppressed(kernel: Kernel, domain: str) -> None:
     with pytest.raises(Invalid):
         await stop(kernel, domain)
@@ -63,10 +68,12 @@ async def test_what_is_neither_address_nor_domain_is_said_to_be(kernel: Kernel, 
         await stop(kernel, text)
 
 
+@pytest.mark.requirement("U7")
 async def test_an_address_that_cannot_be_read_is_not_written_to(kernel: Kernel) -> None:
     assert await kernel.suppression.refused(["jane at corp"]) == {"jane at corp": "look_alike"}
 
 
+@pytest.mark.requirement("U8")
 async def test_an_address_may_be_stopped_before_anybody_has_seen_it(kernel: Kernel) -> None:
     assert await stop(kernel, "later@corp.example")
     assert (await kernel.gate.submit(contact("later@corp.example"), Vendor())).reason == "suppressed"
@@ -81,6 +88,7 @@ async def test_adding_twice_changes_nothing(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("actor", "reason"), [("", "x"), (" ", "x"), ("Ada", ""), ("system", "x"), ("agent", "x")]
 )
+@pytest.mark.requirement("U4", "I4")
 async def test_only_a_named_person_with_a_reason_lifts(kernel: Kernel, actor: str, reason: str) -> None:
     await stop(kernel, "jane@corp.example")
     with pytest.raises(Invalid):
@@ -103,6 +111,7 @@ async def test_lifting_a_person_does_not_lift_their_company(kernel: Kernel) -> N
     assert await kernel.suppression.refused(["jane@corp.example"])
 
 
+@pytest.mark.requirement("U5")
 async def test_the_list_shows_no_address(kernel: Kernel) -> None:
     await stop(kernel, "jane@corp.example")
     rows = await kernel.store.read(lambda c: c.execute(sa.select(table)).all())
@@ -132,6 +141,7 @@ async def test_thousands_are_checked_at_once(kernel: Kernel) -> None:
     assert await kernel.suppression.refused(asked) == {"p777@corp.example": "suppressed"}
 
 
+@pytest.mark.requirement("U5", "I4")
 async def test_a_list_whose_key_is_gone_does_not_start(settings_for: Make) -> None:
     settings = settings_for()
     async with opened(settings) as kernel:

@@ -29,6 +29,7 @@ async def kernel(settings_for: Make, clock: HandClock) -> AsyncIterator[Kernel]:
         yield made
 
 
+@pytest.mark.requirement("K1", "K3")
 async def test_kill_holds_in_every_process_and_after_a_restart(settings_for: Make) -> None:
     settings = settings_for(SAFE_MODE="false")
     async with opened(settings) as one, opened(settings) as two:
@@ -40,6 +41,7 @@ async def test_kill_holds_in_every_process_and_after_a_restart(settings_for: Mak
 
 
 @pytest.mark.parametrize("value", ["true", "1", "ON", "yes", "perhaps", "tru", "nil"])
+@pytest.mark.requirement("K4")
 async def test_an_environment_flag_that_is_on_or_unreadable_kills(settings_for: Make, value: str) -> None:
     async with opened(settings_for(SAFE_MODE="false", KILL_SWITCH=value)) as kernel:
         assert (await kernel.switches.now()).killed
@@ -50,6 +52,7 @@ async def test_an_environment_flag_that_is_on_or_unreadable_kills(settings_for: 
 @pytest.mark.parametrize(
     ("value", "safe"), [("false", False), ("0", False), ("", True), ("fasle", True), ("1", True)]
 )
+@pytest.mark.requirement("S2")
 async def test_safe_mode_is_off_only_where_that_is_said_clearly(
     settings_for: Make, value: str, *, safe: bool
 ) -> None:
@@ -57,6 +60,7 @@ async def test_safe_mode_is_off_only_where_that_is_said_clearly(
         assert (await kernel.switches.now()).safe_mode is safe
 
 
+@pytest.mark.requirement("K7")
 async def test_only_a_named_person_with_a_reason_releases(kernel: Kernel) -> None:
     await kernel.switches.kill(actor="agent", reason="test")
     for actor, reason in (("", "fine"), ("  ", "fine"), ("root", " ")):
@@ -77,6 +81,7 @@ async def test_who_pressed_first_stays_known(kernel: Kernel, clock: HandClock) -
     assert (await kinds(kernel)).count("switch.kill") == 2
 
 
+@pytest.mark.requirement("K3", "F16")
 async def test_kill_works_by_file_while_the_database_is_locked(settings_for: Make, tmp_path: Path) -> None:
     settings = settings_for(SAFE_MODE="false")
     async with open_kernel(settings, patience=0.1) as kernel:
@@ -91,6 +96,7 @@ async def test_kill_works_by_file_while_the_database_is_locked(settings_for: Mak
         assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
 
 
+@pytest.mark.requirement("K3")
 async def test_kill_works_by_the_database_while_no_file_can_be_written(kernel: Kernel) -> None:
     for flag in kernel.switches.flags:
         (flag.with_name("KILL") / "in the way").mkdir(parents=True)
@@ -98,6 +104,7 @@ async def test_kill_works_by_the_database_while_no_file_can_be_written(kernel: K
     assert "database" in (await kernel.switches.now()).kill_sources
 
 
+@pytest.mark.requirement("K3")
 async def test_a_kill_that_neither_file_nor_database_took_says_so(settings_for: Make, tmp_path: Path) -> None:
     settings = settings_for(SAFE_MODE="false", SWARM_HOME=str(tmp_path / "elsewhere"))
     async with open_store(settings.database_url, patience=0.1) as store:
@@ -169,6 +176,7 @@ async def test_a_pause_becomes_a_halt(kernel: Kernel) -> None:
     assert (await kernel.gate.submit(contact(), Vendor())).reason == "halted"
 
 
+@pytest.mark.requirement("H4")
 async def test_only_a_named_person_resumes(kernel: Kernel) -> None:
     await kernel.switches.pause("all", actor="ada", reason="lunch")
     with pytest.raises(Invalid):
@@ -177,6 +185,7 @@ async def test_only_a_named_person_resumes(kernel: Kernel) -> None:
     assert not await kernel.switches.resume("all", actor="ada", reason="back")
 
 
+@pytest.mark.requirement("S2", "S3")
 async def test_leaving_safe_mode_is_up_to_everyone_who_set_it(settings_for: Make) -> None:
     async with opened(settings_for()) as kernel:
         await kernel.switches.engage_safe_mode(actor="agent", reason="unsure")
@@ -186,6 +195,7 @@ async def test_leaving_safe_mode_is_up_to_everyone_who_set_it(settings_for: Make
         assert (await kernel.switches.now()).safe_sources == ("SAFE_MODE or safety.yaml",)
 
 
+@pytest.mark.requirement("L8")
 async def test_every_turn_of_a_switch_is_in_the_log(kernel: Kernel) -> None:
     await kernel.switches.engage_safe_mode(actor="agent", reason="a")
     await kernel.switches.leave_safe_mode(actor="root", reason="b")
@@ -203,6 +213,7 @@ async def test_every_turn_of_a_switch_is_in_the_log(kernel: Kernel) -> None:
     ]
 
 
+@pytest.mark.requirement("K1")
 async def test_no_claim_is_later_than_a_kill_that_returned(kernel: Kernel) -> None:
     vendor = Vendor()
     tasks = [
@@ -216,6 +227,7 @@ async def test_no_claim_is_later_than_a_kill_that_returned(kernel: Kernel) -> No
     assert len(vendor.performed) - performed <= kernel.settings.safety.concurrent_calls
 
 
+@pytest.mark.requirement("K4")
 async def test_a_flag_that_cannot_be_looked_at_counts_as_raised(kernel: Kernel) -> None:
     kernel.switches.flags = (Path("/", "x" * 300),)  # no file system takes such a name
     assert (await kernel.switches.now()).kill_sources == ("flag file",)

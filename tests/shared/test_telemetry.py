@@ -93,6 +93,7 @@ def test_no_secret_stays_in_a_text(canary: str) -> None:
 
 
 @pytest.mark.parametrize("canary", ADDRESSES)
+@pytest.mark.requirement("I7")
 def test_no_address_stays_in_a_text(canary: str) -> None:
     told = redact(f"to {canary}, thanks")
     local = canary.replace("%40", "@").split("@")[0]
@@ -101,6 +102,7 @@ def test_no_address_stays_in_a_text(canary: str) -> None:
 
 
 @pytest.mark.parametrize("canary", SECRETS + ADDRESSES)
+@pytest.mark.requirement("I7")
 def test_no_canary_reaches_a_line(
     canary: str, capsys: pytest.CaptureFixture[str], begin: Callable[[], None]
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_known_secret_is_found_anywhere(
     assert "opaque-vendor" not in json.dumps(lines(capsys))
 
 
+@pytest.mark.requirement("I7")
 def test_a_text_cannot_forge_a_line(capsys: pytest.CaptureFixture[str], begin: Callable[[], None]) -> None:
     begin()
     logger("test").info("x", text='a\n{"event": "forged"}\r\x1b[31m')

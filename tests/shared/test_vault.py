@@ -62,12 +62,14 @@ async def test_a_row_put_in_anothers_place_is_not_accepted(kernel: Kernel, chang
         await kernel.vault.read(str(change.get("name", "ghl")))
 
 
+@pytest.mark.requirement("F17")
 async def test_who_comes_second_finds_the_first_ones_secret(kernel: Kernel) -> None:
     await kernel.vault.put("ghl", PAIR, after=0)
     held = await kernel.vault.put("ghl", {"access": "late"}, after=0)
     assert (dict(held.secret), held.version) == (PAIR, 1)
 
 
+@pytest.mark.requirement("F17")
 async def test_only_one_is_inside_at_a_time(kernel: Kernel) -> None:
     inside, most = 0, 0
 
@@ -86,6 +88,7 @@ async def test_only_one_is_inside_at_a_time(kernel: Kernel) -> None:
     assert (most, (await kernel.vault.read("ghl")).version) == (1, 8)
 
 
+@pytest.mark.requirement("F17")
 async def test_what_a_dead_process_holds_is_free_after_a_minute(kernel: Kernel) -> None:
     await kernel.vault.put("ghl", PAIR, after=0)
     until = kernel.clock.now().timestamp() + HELD_SECONDS
@@ -127,6 +130,7 @@ async def test_it_is_let_go_when_renewing_fails(kernel: Kernel) -> None:
     assert (await row(kernel)).holder == ""
 
 
+@pytest.mark.requirement("F17")
 async def test_lost_is_said_once_and_ends_with_a_new_secret(kernel: Kernel) -> None:
     held = await kernel.vault.put("ghl", PAIR, after=0)
     await kernel.vault.lose("ghl", "refused")
@@ -139,6 +143,7 @@ async def test_lost_is_said_once_and_ends_with_a_new_secret(kernel: Kernel) -> N
     assert await kernel.store.read(lost_in) == {}
 
 
+@pytest.mark.requirement("I7")
 async def test_the_log_never_holds_the_secret(kernel: Kernel) -> None:
     await kernel.vault.put("ghl", PAIR, after=0)
     entries = str(await kernel.audit.tail(100))

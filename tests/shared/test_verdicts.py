@@ -39,6 +39,7 @@ def acts(*arguments: Any, **seen: Any) -> list[tuple[str, str, str]]:
         *((0, 0, "ok"), (3, 100, "warn"), (3, 99, "ok"), (0, 500, "ok")),
     ],
 )
+@pytest.mark.requirement("H2")
 def test_evidence_judges_bounces_by_floors_and_bounds(bad: int, total: int, word: str) -> None:
     assert bounce_word(Counts(bad, total), EVIDENCE) == word
 
@@ -55,6 +56,7 @@ def test_evidence_judges_bounces_by_floors_and_bounds(bad: int, total: int, word
         (51, 1_000, True),
     ],
 )
+@pytest.mark.requirement("H1")
 def test_literally_more_than_five_percent_stops_unless_it_is_a_single_one(
     bad: int, total: int, *, stops: bool
 ) -> None:
@@ -65,6 +67,7 @@ def test_literally_more_than_five_percent_stops_unless_it_is_a_single_one(
     ("bad", "total", "stops"),
     [(0, 1, False), (1, 1, True), (1, 999, True), (1, 1_000, False), (2, 1_999, True), (2, 2_000, False)],
 )
+@pytest.mark.requirement("H1")
 def test_literally_the_first_complaint_under_a_thousand_kills(bad: int, total: int, *, stops: bool) -> None:
     assert too_many(Counts(bad, total), LITERAL.complaints, LITERAL) is stops
 

@@ -35,6 +35,7 @@ def test_an_object_is_read() -> None:
         (b'{"a": ' + b"9" * 5_000 + b"}", "not_json"),
     ],
 )
+@pytest.mark.requirement("W4", "F13")
 def test_a_body_beyond_the_caps_is_refused(raw: bytes, code: str) -> None:
     with pytest.raises(Invalid) as told:
         decode(raw)
@@ -42,6 +43,7 @@ def test_a_body_beyond_the_caps_is_refused(raw: bytes, code: str) -> None:
 
 
 @given(st.binary(max_size=300))
+@pytest.mark.requirement("W4", "F13")
 def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
     with suppress(Invalid):
         assert isinstance(decode(raw), dict)
@@ -57,6 +59,7 @@ def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
         ("\udc80", "x", False),
     ],
 )
+@pytest.mark.requirement("W1", "F13")
 def test_a_secret_is_the_same_or_not_and_an_empty_one_never(
     given_secret: str, expected: str, *, same: bool
 ) -> None:

@@ -398,6 +398,9 @@ def profile(histories: int, steps: int) -> settings:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.requirement(
+    "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "F1", "F2", "F4", "F5", "F9", "F11", "F12"
+)
 def test_random_histories_are_as_the_model_says() -> None:
     run_state_machine_as_test(History, settings=profile(*CI))
 

@@ -101,6 +101,7 @@ async def test_a_campaign_is_read_and_approved(app: App, log_in: LogIn) -> None:
     assert (row.state, row.decided_by) == ("approved", "ae@corp.com")
 
 
+@pytest.mark.requirement("A6")
 async def test_a_stale_page_approves_nothing(app: App, log_in: LogIn) -> None:
     campaign_id = await put_campaign(app.kernel, app.rules, [somebody(1), somebody(2)])
     await review.leave_out(
@@ -146,6 +147,7 @@ async def test_an_edit_that_comes_too_late_is_not_lost(app: App, log_in: LogIn) 
     assert all(text in answer.text for text in ("changed since", "Typed", "and not lost", 'value="2"'))
 
 
+@pytest.mark.requirement("X5", "F21")
 async def test_text_from_outside_is_only_text(app: App, log_in: LogIn) -> None:
     person = somebody(1, title=f"Director {NASTY}", company=f"Corp {NASTY}", last_name=NASTY)
     campaign_id = await put_campaign(app.kernel, app.rules, [person])
@@ -317,6 +319,7 @@ async def test_an_unknown_vendors_webhook_is_404(anybody: httpx.AsyncClient) -> 
     assert (await anybody.post("/webhooks/nobody", content=b"{}")).status_code == 404
 
 
+@pytest.mark.requirement("W4")
 async def test_a_webhook_may_be_256_kb(anybody: httpx.AsyncClient) -> None:
     assert (await anybody.post("/webhooks/instantly", content=b" " * (MAX_BYTES + 1))).status_code == 413
 
@@ -327,5 +330,6 @@ async def test_a_webhook_may_be_256_kb(anybody: httpx.AsyncClient) -> None:
     assert (await anybody.post("/webhooks/instantly", content=endless())).status_code == 413
 
 
+@pytest.mark.requirement("W1", "F13")
 async def test_a_forged_webhook_is_refused(anybody: httpx.AsyncClient) -> None:
     assert (await anybody.post("/webhooks/instantly", content=b"{}")).status_code == 401

@@ -35,6 +35,7 @@ OPEN_FORMS = {"/login", "/logout", "/setup/{token}", "/webhooks/{vendor}"}
 AGO = "2020-01-01T00:00:00.000000+00:00"
 
 
+@pytest.mark.requirement("X3")
 def test_every_form_is_in_the_table_of_rights(web: Starlette) -> None:
     posts = {route.path for route in web.routes if "POST" in (getattr(route, "methods", None) or ())}
     known = {path.replace("/x", "/{id}").replace("/y", "/{lead}") for path in FORMS}
@@ -42,6 +43,7 @@ def test_every_form_is_in_the_table_of_rights(web: Starlette) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "ae", "operator"])
+@pytest.mark.requirement("X3", "K7")
 async def test_a_form_is_refused_to_exactly_the_roles_without_its_right(log_in: LogIn, role: str) -> None:
     browser = await log_in(role)
     refused = {path for path in FORMS if (await browser.post(path)).status_code == 403}
@@ -49,6 +51,7 @@ async def test_a_form_is_refused_to_exactly_the_roles_without_its_right(log_in: 
     assert refused == {path for path, right in FORMS.items() if not allowed(role, right)}
 
 
+@pytest.mark.requirement("X1")
 async def test_another_host_is_misdirected(anybody: httpx.AsyncClient) -> None:
     for host in ("evil.test", "127.0.0.1.evil.test", "localhost:9999", "127.0.0.1", "[::1]:8700", ""):
         assert (await anybody.get("/healthz", headers={"host": host})).status_code == 421
@@ -65,6 +68,7 @@ async def test_no_page_without_a_session(anybody: httpx.AsyncClient) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
 
 
+@pytest.mark.requirement("X2")
 async def test_no_change_without_a_session(anybody: httpx.AsyncClient) -> None:
     for path in FORMS:
         answer = await anybody.post(path, data={"csrf": ""}, headers=OURS)
@@ -83,6 +87,7 @@ ELSEWHERE: tuple[dict[str, str], ...] = (
 )
 
 
+@pytest.mark.requirement("X2")
 async def test_a_form_from_elsewhere_is_refused(log_in: LogIn) -> None:
     browser = await log_in("ae")
     for headers in ELSEWHERE:
@@ -91,6 +96,7 @@ async def test_a_form_from_elsewhere_is_refused(log_in: LogIn) -> None:
     assert not (await browser.kernel.switches.now()).killed
 
 
+@pytest.mark.requirement("X2")
 async def test_a_form_without_the_sessions_token_is_refused(log_in: LogIn) -> None:
     browser = await log_in("ae")
     for token in ("", "wrong", "ünïcode"):
@@ -98,6 +104,7 @@ async def test_a_form_without_the_sessions_token_is_refused(log_in: LogIn) -> No
     assert not (await browser.kernel.switches.now()).killed
 
 
+@pytest.mark.requirement("X2")
 async def test_no_change_by_get(log_in: LogIn) -> None:
     browser = await log_in("admin")
     before = (await browser.kernel.audit.head()).size
@@ -170,6 +177,7 @@ async def test_an_idle_session_sees_no_page(log_in: LogIn) -> None:
     assert answer.headers["location"] == "/login?next=/reviews"
 
 
+@pytest.mark.requirement("K9", "X4")
 async def test_an_idle_session_may_still_kill(log_in: LogIn) -> None:
     browser = await _idle(log_in, "ae")
     answer = await browser.post("/safety/kill")
@@ -184,6 +192,7 @@ async def test_an_idle_session_may_still_pause(log_in: LogIn) -> None:
     assert [p.scope for p in (await browser.kernel.switches.now()).pauses] == ["all"]
 
 
+@pytest.mark.requirement("K7")
 async def test_an_idle_session_relaxes_nothing(log_in: LogIn) -> None:
     browser = await _idle(log_in, "admin")
     await browser.post("/safety/kill")
