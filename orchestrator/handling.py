@@ -1,7 +1,8 @@
 """What an event means: stored once; who must not be written to is suppressed in the same transaction; then the rest.
 
 unsubscribed · complained · DND ─▶ suppression + stop, under every address we know of the person
-bounced                         ─▶ the same for this address alone
+bounced ─ hard                  ─▶ the same for this address alone
+        ─ nobody knows why      ─▶ its sequence stops      ─ soft ─▶ only noted
 replied ─ classified ─ opt-out  ─▶ suppression + stop        ─ a person must act ─▶ handoff
                      ─ a human answer ─▶ the sequence stops
 sent, replied ─▶ the CRM is to be told, later and a few at a time (`marks.py`)
@@ -22,6 +23,7 @@ from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
 from orchestrator.intake import read_lead
 from orchestrator.replies import Classified, action_for, classify, suppresses
 from shared.audit import Entry, append
+from shared.bounce import Bounce, read_report, worst
 from shared.clock import iso
 from shared.effect import Json, canonical, digest
 from shared.errors import Invalid
@@ -79,9 +81,10 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
     now = app.kernel.clock.now()
     # Reading an answer takes time that the writer of the database doesn't have.
     found = classify(event.subject, event.text, received=now.date()) if event.type in ANSWERS else None
+    report = read_report(event.text) if found and found.reply == "bounce" else ()
 
     def change(connection: sa.Connection) -> None:
-        _store(app, connection, event, found, now)
+        _store(app, connection, _reported(connection, event, report), found, now)
         if inbound_id:
             connection.execute(sa.update(inbound).where(inbound.c.id == inbound_id).values(state="done"))
 
@@ -92,6 +95,17 @@ def _sound(event: Event) -> Event:
     """The event in text that can be stored: half a surrogate pair, cut off by a vendor, must not cost an opt-out."""
     texts: dict[str, Any] = {name: clean(getattr(event, name)) for name in TEXTS}
     return replace(event, **texts)
+
+
+def _reported(connection: sa.Connection, event: Event, report: tuple[Bounce, ...]) -> Event:
+    """The event with what a delivery report says; it comes from a machine, and names whom it is about."""
+    if not report:
+        return event
+    if not (event.email and lead_of_address(connection, event.email)):
+        for one in report:
+            if one.recipient and lead_of_address(connection, one.recipient):
+                return replace(event, email=one.recipient, bounce=one.kind)
+    return replace(event, bounce=worst(report))
 
 
 def _store(
@@ -160,6 +174,7 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
         "campaign_id": known.campaign_id,
         "step": event.step,
         "variant": event.variant,
+        "bounce": event.bounce or ("unknown" if event.type == "bounced" else ""),
         "detail": canonical({"reference": event.reference, "reason": event.reason}).decode(),
         "correlation_id": correlation(),
     }
@@ -169,11 +184,21 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
 def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
     """On the list first, and out of the vendors' hands next; also people we know only by their address."""
     if event.type == "bounced":
-        _suppress(app, connection, known.addresses[:1] if event.email else (), "bounced", event.vendor, now)
+        _bounced(app, connection, event, known, now)
     elif event.type in STOPPING or event.stops_contact:
         _suppress(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
     elif event.type == "sent":
         _stop_once_more(app, connection, known, now)
+
+
+def _bounced(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
+    """The address alone, by the bounce's kind; the person's others may be well."""
+    address = known.addresses[:1] if event.email else ()
+    if event.bounce == "hard" and app.rules.routing.replies["bounce"].suppress:
+        _suppress(app, connection, address, "bounced", event.vendor, now)
+    elif event.bounce != "soft":
+        for one in address:
+            stops.halt_in(connection, one, "bounced", now)
 
 
 def _stop_once_more(app: App, connection: sa.Connection, known: Known, now: datetime) -> None:
@@ -204,7 +229,9 @@ def _answer(
 ) -> None:
     """Carry out an opt-out at once, and call a person where the table says so."""
     action = action_for(found, app.rules)
-    if suppresses(found, app.rules):
+    if found.reply == "bounce":
+        _bounced(app, connection, event, known, now)
+    elif suppresses(found, app.rules):
         _suppress(app, connection, known.addresses, found.reply, "reply", now)
     elif action.stop_sequence:
         for address in known.addresses:

@@ -3,8 +3,8 @@
 POST ─ verify ─ caps ─ stored (once per event id) ─▶ 200 ┄ later ┄ parse ─ event ─ what it means
         └ 401   └ 400/413                            └ 503 + Retry-After when it can't be stored
 
-What stops a person (unsubscribed, bounced, complained, DND) goes on the suppression list in the very transaction
-that stores the event; taking them out of the vendors' hands follows, until confirmed. One that can't be
+What stops a person (unsubscribed, bounced for good, complained, DND) goes on the suppression list in the very
+transaction that stores the event; taking them out of the vendors' hands follows, until confirmed. One that can't be
 understood lets those behind it pass, is tried a few times more, and is then kept for a person
 (`swarm doctor`); delivered again by the vendor, it gets another chance.
 """

@@ -143,7 +143,9 @@ def standing_of(
     """What our own records say of each of them."""
     addresses = [found.email for found in leads.values() if found.email]
     suppressed = app.kernel.suppression.check(connection, addresses)
-    bounced = sa.select(event.c.lead_id).where(event.c.type == "bounced", event.c.lead_id.in_(list(leads)))
+    # Also a report that came as mail; a mailbox that was full then says nothing of the address now.
+    lasting = (sa.or_(event.c.type == "bounced", event.c.bounce != ""), event.c.bounce != "soft")
+    bounced = sa.select(event.c.lead_id).where(*lasting, event.c.lead_id.in_(list(leads)))
     bounces = set(connection.execute(bounced).scalars())
     last = _contacted(connection, list(leads))
     return {

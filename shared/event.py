@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shared.bounce import BounceKind
 from shared.effect import Json
 
 EventType = Literal[
@@ -52,4 +53,5 @@ class Event:
     text: str = ""
     stops_contact: bool = False  # the person may not be written to any more: suppression acts at once
     reason: str = ""
+    bounce: BounceKind | Literal[""] = ""  # of what bounced: hard, soft or unknown
     detail: Mapping[str, Json] = field(default_factory=dict)

@@ -30,7 +30,7 @@ class RateRule(Section):
 
 
 class BounceRule(RateRule):
-    """Bounces per person mailed. Holding one campaign and warning belong to the policy `evidence`."""
+    """Bounces per person mailed, but soft ones. Holding one campaign and warning belong to the policy `evidence`."""
 
     percent: Percent = 5
     literal_count: Count = 2

@@ -66,7 +66,7 @@ def observe(connection: sa.Connection, rules: HaltRules, crm: str, since: str, o
     done, failed = _effects(connection, rules.system_errors.reasons, since)
     return Observed(
         sent=tuple(one for one in _events(connection, "sent", since) if not one.stranger),
-        bounced=tuple(one for one in (*_events(connection, "bounced", since), *said("bounce")) if one.ours),
+        bounced=tuple(one for one in (*_bounced(connection, since), *said("bounce")) if one.ours),
         complained=(*_events(connection, "complained", since), *said("complaint")),
         answered=tuple(one for one, word in answers if word not in words.automatic),
         negative=said(*words.negative),
@@ -83,17 +83,24 @@ def _who() -> sa.ColumnElement[str]:
     return sa.func.coalesce(sa.func.nullif(event.c.lead_id, ""), STRANGER + event.c.id)
 
 
-def _events(connection: sa.Connection, kind: str, since: str) -> tuple[Seen, ...]:
+def _events(
+    connection: sa.Connection, kind: str, since: str, *more: sa.ColumnElement[bool]
+) -> tuple[Seen, ...]:
     query = sa.select(_who(), event.c.campaign_id, event.c.received_at)
-    told = connection.execute(query.where(event.c.type == kind, event.c.received_at > since))
+    told = connection.execute(query.where(event.c.type == kind, event.c.received_at > since, *more))
     return tuple(Seen(*row) for row in told)
 
 
+def _bounced(connection: sa.Connection, since: str) -> tuple[Seen, ...]:
+    """What bounced for good, or for reasons nobody knows; a full mailbox says nothing of a list's quality."""
+    return _events(connection, "bounced", since, event.c.bounce != "soft")
+
+
 def _answers(connection: sa.Connection, since: str) -> list[tuple[Seen, str]]:
-    """Answers with their class: a bounce or a complaint may arrive as mail."""
+    """Answers with their class: a complaint or a bounce (not a soft one) may arrive as mail."""
     columns = (_who(), event.c.campaign_id, event.c.received_at, reply.c["class"])
     joined = sa.select(*columns).join(reply, reply.c.event_id == event.c.id)
-    told = connection.execute(joined.where(event.c.received_at > since))
+    told = connection.execute(joined.where(event.c.received_at > since, event.c.bounce != "soft"))
     return [(Seen(row[0], row[1], row[2]), str(row[3])) for row in told]
 
 

@@ -116,6 +116,7 @@ event = sa.Table(
     *map(text, ("vendor", "type", "occurred_at", "received_at", "lead_id", "campaign_id")),
     sa.Column("step", N, nullable=False, server_default="0"),
     text("variant"),
+    text("bounce"),  # of what bounced, also of a reply that is a report of it: hard, soft, unknown
     text("detail", "{}"),
     text("correlation_id"),
 )

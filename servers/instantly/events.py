@@ -11,6 +11,7 @@ from typing import Any
 
 from servers.instantly.drafts import CAMPAIGN_ID, LEAD_ID, VARIANT
 from servers.instantly.views import number_of, text_of
+from shared.bounce import BounceKind
 from shared.event import Event, EventType
 from shared.settings import VendorSettings
 from shared.webhook import WebhookSource, composed_id, same_secret
@@ -29,7 +30,10 @@ EVENT_TYPES: Mapping[str, EventType] = {
     "campaign_completed": "campaign_completed",
     "account_error": "account_error",
 }
-STOPPING: frozenset[EventType] = frozenset({"bounced", "unsubscribed"})
+STOPPING: frozenset[EventType] = frozenset({"unsubscribed"})
+# Instantly says that something bounced and never why: no code, no reason, not in the webhook nor in the lead. So it is
+# no proof that the address is dead; the report that comes back as mail is (see `shared/bounce.py`).
+BOUNCE: BounceKind = "unknown"
 IDENTITY = (
     "workspace",
     "event_type",
@@ -67,6 +71,7 @@ def parse(payload: Mapping[str, Any]) -> Event:
         else "",
         stops_contact=kind in STOPPING,
         reason=kind if kind in STOPPING else "",
+        bounce=BOUNCE if kind == "bounced" else "",
         detail=_detail(payload),
     )
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from orchestrator import handling
 from orchestrator.app import App
 from orchestrator.intake import take_in
+from orchestrator.research import standing_of
 from shared.event import Event
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign, campaign_lead, event, handoff, reply, stop
@@ -46,11 +47,13 @@ async def _in_campaign(app: App, **values: Any) -> str:
 
 
 # ── opt-outs ─────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("kind", ["unsubscribed", "complained", "bounced"])
+@pytest.mark.parametrize(
+    ("kind", "more"), [("unsubscribed", {}), ("complained", {}), ("bounced", {"bounce": "hard"})]
+)
 @pytest.mark.requirement("U10", "I4")
-async def test_what_ends_contact_suppresses_and_stops(app: App, kind: str) -> None:
+async def test_what_ends_contact_suppresses_and_stops(app: App, kind: str, more: dict[str, Any]) -> None:
     campaign_id = await _in_campaign(app)
-    await _happens(app, kind, stops_contact=True)
+    await _happens(app, kind, stops_contact=True, **more)
     assert await _suppressed(app, FIRST) == [True]
     assert await _stopped(app) == [FIRST]
     assert (await states(app, campaign_id))[0][0] == "stopped"
@@ -91,8 +94,79 @@ async def test_a_bounce_says_nothing_about_the_persons_other_addresses(app: App)
     await _in_campaign(app)
     seen = SourcedLead(linkedin_url="https://www.linkedin.com/in/person-1", email="p1@private.org")
     await app.kernel.store.write(lambda c: take_in(c, [seen], now="2026", batch="b", data_source="d"))
-    await _happens(app, "bounced", "p1@private.org", stops_contact=True)
+    await _happens(app, "bounced", "p1@private.org", bounce="hard")
     assert await _suppressed(app, "p1@private.org", FIRST) == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["unknown", ""])
+async def test_a_bounce_that_nobody_explains_stops_the_sequence_and_suppresses_nobody(
+    app: App, kind: str
+) -> None:
+    campaign_id = await _in_campaign(app)
+    await _happens(app, "bounced", bounce=kind)
+    assert await _suppressed(app, FIRST) == [False]
+    assert (await states(app, campaign_id))[0] == ("stopped", "bounced")
+    assert [row.kind for row in await rows(app, sa.select(stop))] == ["sequence"]
+    assert [row.bounce for row in await rows(app, sa.select(event))] == ["unknown"]
+
+
+async def test_a_full_mailbox_is_noted_and_stops_nothing(app: App) -> None:
+    campaign_id = await _in_campaign(app)
+    await _happens(app, "bounced", bounce="soft")
+    assert await _suppressed(app, FIRST) == [False]
+    assert (await states(app, campaign_id))[0][0] == "live"
+    assert await rows(app, sa.select(stop)) == []
+
+
+REPORT = """Your message could not be delivered.
+
+Final-Recipient: rfc822; {address}
+Action: failed
+Status: {status}
+Diagnostic-Code: smtp; 550 {status} no
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "suppressed", "state", "kind"),
+    [
+        ("5.1.1", True, "stopped", "hard"),
+        ("5.7.1", False, "stopped", "unknown"),
+        ("4.2.2", False, "live", "soft"),
+    ],
+)
+async def test_a_report_that_comes_as_mail_acts_by_its_code(
+    app: App, status: str, suppressed: bool, state: str, kind: str
+) -> None:
+    campaign_id = await _in_campaign(app)
+    text = REPORT.format(address=FIRST, status=status)
+    await _happens(app, "replied", subject="Undeliverable: A question", text=text)
+    assert await _suppressed(app, FIRST) == [suppressed]
+    assert (await states(app, campaign_id))[0][0] == state
+    assert [row.bounce for row in await rows(app, sa.select(event))] == [kind]
+
+
+async def test_a_report_from_a_machine_is_about_whom_it_names(app: App) -> None:
+    campaign_id = await _in_campaign(app)
+    daemon, text = "mailer-daemon@mx.corp1.com", REPORT.format(address=FIRST, status="5.1.1")
+    await _happens(app, "message_received", daemon, vendor="ghl", subject="Undeliverable: hi", text=text)
+    assert await _suppressed(app, FIRST, daemon) == [True, False]
+    assert [row.campaign_id for row in await rows(app, sa.select(event))] == [campaign_id]
+
+
+async def test_what_bounced_softly_says_nothing_of_a_person_at_the_next_run(app: App) -> None:
+    await _in_campaign(app)
+    await _happens(app, "bounced", bounce="soft")
+    (row,) = await rows(app, sa.select(campaign_lead))
+    standing = await app.kernel.store.read(
+        lambda c: standing_of(app, c, {row.lead_id: people(1)[0]}, app.kernel.clock.now())
+    )
+    assert not standing[row.lead_id].bounced
+    await _happens(app, "bounced", bounce="unknown", id="bounced-2")
+    standing = await app.kernel.store.read(
+        lambda c: standing_of(app, c, {row.lead_id: people(1)[0]}, app.kernel.clock.now())
+    )
+    assert standing[row.lead_id].bounced
 
 
 @pytest.mark.requirement("F12", "F15")

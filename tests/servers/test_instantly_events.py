@@ -36,7 +36,7 @@ BASE: dict[str, Any] = {
         ("email_link_clicked", "clicked", False),
         ("reply_received", "replied", False),
         ("auto_reply_received", "auto_replied", False),
-        ("email_bounced", "bounced", True),
+        ("email_bounced", "bounced", False),
         ("lead_unsubscribed", "unsubscribed", True),
         ("campaign_completed", "campaign_completed", False),
         ("account_error", "account_error", False),
@@ -48,6 +48,12 @@ def test_an_event_is_named_by_the_table(named: str, meant: str, stops: bool) -> 
     event = parse({**BASE, "event_type": named})
     assert (event.type, event.stops_contact) == (meant, stops)
     assert event.detail["event_type"] == named
+
+
+def test_a_bounce_is_of_an_unknown_kind_because_the_vendor_gives_no_reason() -> None:
+    event = parse({**BASE, "event_type": "email_bounced", "bounce_reason": "550 5.1.1"})
+    assert (event.bounce, event.stops_contact, event.reason) == ("unknown", False, "")
+    assert parse(BASE).bounce == ""
 
 
 def test_a_reply_carries_its_words_and_where_it_belongs() -> None:

@@ -48,7 +48,9 @@ async def careful(settings_for: Make, clock: HandClock) -> AsyncIterator[Kernel]
         yield made
 
 
-async def told(kernel: Kernel, kind: str, *people: str, campaign_id: str = "c1", said: str = "") -> None:
+async def told(
+    kernel: Kernel, kind: str, *people: str, campaign_id: str = "c1", said: str = "", bounce: str = ""
+) -> None:
     """Vendors tell of an event for each of these people; `said`: the class of their answer."""
     at = iso(kernel.clock.now())
 
@@ -60,6 +62,7 @@ async def told(kernel: Kernel, kind: str, *people: str, campaign_id: str = "c1",
                 "type": kind,
                 "vendor": "instantly",
                 "received_at": at,
+                "bounce": bounce,
             }
             where = {"lead_id": person, "campaign_id": campaign_id}
             connection.execute(sa.insert(event).values(**values, **where))
@@ -99,6 +102,26 @@ async def test_bounces_stop_all_sending_while_the_crm_and_opt_outs_go_on(kernel:
     assert (await kernel.gate.submit(contact(), vendor)).status == "applied"
     stopping = Effect("instantly", "remove_lead", "x@corp.example", "stop", {}, stops=True)
     assert (await kernel.gate.submit(stopping, vendor)).status == "applied"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "bounce", "halts"),
+    [
+        ("bounced", "", "hard", True),
+        ("bounced", "", "unknown", True),
+        ("bounced", "", "", True),
+        ("bounced", "", "soft", False),
+        ("replied", "bounce", "hard", True),
+        ("replied", "bounce", "soft", False),
+    ],
+)
+async def test_only_full_mailboxes_say_nothing_of_a_list(
+    kernel: Kernel, kind: str, said: str, bounce: str, halts: bool
+) -> None:
+    await told(kernel, "sent", *crowd(20))
+    await told(kernel, kind, *crowd(5), said=said, bounce=bounce)
+    found = {verdict.rule for verdict in await kernel.halts.look()}
+    assert ("bounces" in found) is halts
 
 
 @pytest.mark.requirement("H3")
