@@ -233,6 +233,7 @@ class ApiClient:
             **file.headers,
             **self._headers(path),
         }
+        headers = {name: value for name, value in headers.items() if value}  # "" leaves one out
         timeout = httpx.Timeout(file.timeout.read, connect=file.timeout.connect)
         url = f"{self.vendor.base_url}{path}"
         sent = {"params": params, "json": json, "headers": headers, "timeout": timeout}

@@ -26,14 +26,17 @@ from shared.records import (
     EnrichRequest,
     Enrollment,
     Extracted,
+    FieldChange,
     Key,
     LeadPage,
     LeadStatus,
     LongText,
     Message,
+    MessagePage,
     Pipeline,
     PipelineStage,
     Quarantined,
+    ReceivedMessage,
     SendingWindow,
     SourcedLead,
     SourceInfo,
@@ -59,15 +62,18 @@ __all__ = [
     "EnrichmentPage",
     "Enrollment",
     "Extracted",
+    "FieldChange",
     "Key",
     "LeadPage",
     "LeadSource",
     "LeadStatus",
     "LongText",
     "Message",
+    "MessagePage",
     "Pipeline",
     "PipelineStage",
     "Quarantined",
+    "ReceivedMessage",
     "SendingWindow",
     "Sequencer",
     "SourceInfo",
@@ -152,6 +158,35 @@ class Crm(Protocol):
 
     async def set_dnc(self, email: str, reason: str) -> Outcome:
         """Mark do-not-contact: tag and e-mail DND. Allowed while everything else is stopped."""
+        ...
+
+    async def list_dnc(self, limit: int = 100, cursor: str = "", changed_since: str = "") -> ContactPage:
+        """Contacts that may not be written to; with `changed_since` only those that changed from then on."""
+        ...
+
+    async def list_blocked(self, contact_ids: Sequence[str]) -> ContactPage:
+        """Which of these may not be e-mailed, each read by its id at this moment; those that are gone count too."""
+        ...
+
+    async def list_replies(self, since: str, cursor: str = "") -> MessagePage:
+        """E-mails received from `since` on, a page at a time."""
+        ...
+
+    async def restore_contact(
+        self,
+        contact_id: str,
+        email: str,
+        changes: Sequence[FieldChange] = (),
+        tags: Sequence[str] = (),
+        undoes: str = "",
+    ) -> Outcome:
+        """Put fields back and take off tags, each only where it still is as the write named in `undoes` left it."""
+        ...
+
+    async def restore_stage(
+        self, opportunity_id: str, email: str, was: str, now: str, undoes: str = ""
+    ) -> Outcome:
+        """Move an opportunity back to where it was, if it still stands where that write put it."""
         ...
 
     async def check_setup(self) -> tuple[Check, ...]:

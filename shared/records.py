@@ -194,6 +194,9 @@ class ContactView:
     dnd: bool = False
     dnd_email: bool = False
     custom_fields: Mapping[str, str] = field(default_factory=dict)
+    other_emails: tuple[str, ...] = ()
+    channels: Mapping[str, str] = field(default_factory=dict)  # do-not-disturb by channel, unknown ones too
+    blocked: str = ""  # why they may not be e-mailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,35 @@ class ContactPage:
 
     contacts: tuple[ContactView, ...]
     omitted: int = 0
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field that was changed, by our name: what stood there before, and what was written."""
+
+    field: Text
+    was: Text = ""
+    now: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """An e-mail that came into the CRM. Subject and text are from outside."""
+
+    id: str
+    contact_id: str = ""
+    email: str = ""
+    received_at: str = ""
+    subject: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Some messages, and where the next page begins."""
+
+    messages: tuple[ReceivedMessage, ...]
     next_cursor: str = ""
 
 

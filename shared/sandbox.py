@@ -12,9 +12,10 @@ truth that tests compare with, and the product never reads it. Control endpoints
     POST /act/<name>     what the vendor does by itself: see the vendor's `actions`
 
 Faults: `drop_before` (not committed, connection cut), `drop_after` (committed, connection cut), `delay`,
-`status` (answer `status` with `retry_after`, not committed), `error_after` (committed, 500), `error_body`
-(committed, 200 with a body that says error), `truncate` (committed, half a body), and for webhooks `duplicate`,
-`reorder`, `lose`.
+`status` (answer `status` with `retry_after`, not committed), `error_after` (committed, 500), `status_after`
+(committed, and answered with `status` all the same), `error_body` (committed, 200 with a body that says error),
+`truncate` (committed, half a body), and for webhooks `duplicate`, `reorder`, `lose`. `message`: what a `status`
+or `status_after` says.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ FaultKind = Literal[
     "delay",
     "status",
     "error_after",
+    "status_after",
     "error_body",
     "truncate",
     "duplicate",
@@ -72,6 +74,7 @@ class Fault:
     seconds: float = 0.0
     status: int = 503
     retry_after: str = ""
+    message: str = "injected fault"
 
     def matches(self, method: str, path: str) -> bool:
         """Whether this request is hit, counting it if so."""
@@ -272,10 +275,13 @@ class _Faulty:
             return True
         if fault.kind == "status":
             headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
-            body = {"statusCode": fault.status, "message": "injected fault", "error": "Injected"}
-            await JSONResponse(body, fault.status, headers)({"type": "http"}, _nothing, send)
+            await JSONResponse(_refusal(fault), fault.status, headers)({"type": "http"}, _nothing, send)
             return True
         return False
+
+
+def _refusal(fault: Fault) -> dict[str, Any]:
+    return {"statusCode": fault.status, "message": fault.message, "error": "Injected"}
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:
@@ -322,6 +328,8 @@ async def _spoil(fault: Fault | None, answer: list[Message], send: Send) -> None
         await _cut(send)
     elif kind == "error_after":
         await JSONResponse({"statusCode": 500, "message": "injected"}, 500)({"type": "http"}, _nothing, send)
+    elif fault is not None and kind == "status_after":
+        await JSONResponse(_refusal(fault), fault.status)({"type": "http"}, _nothing, send)
     elif kind == "error_body":
         await JSONResponse({"error": "injected"}, 200)({"type": "http"}, _nothing, send)
     elif kind == "truncate":

@@ -1,10 +1,10 @@
-"""GoHighLevel: the CRM. Contacts, tags, opportunities and its do-not-contact marks."""
+"""GoHighLevel: the CRM. Contacts, tags, opportunities, workflows and its do-not-contact marks."""
 
-from servers.ghl import effects, opportunities
+from servers.ghl import effects, opportunities, readiness, restoring, stopping, tagging
 from servers.ghl.account import Options, open_ghl
 from servers.ghl.events import SOURCE
 from servers.ghl.sandbox import build
-from servers.ghl.tools import TOOLS
+from servers.ghl.tools import TOOLS, TOOLSETS
 from shared.suite import Server
 
 SERVER = Server(
@@ -18,15 +18,22 @@ SERVER = Server(
     tools=TOOLS,
     ports=("crm",),
     webhooks={"ghl": SOURCE},
+    # Not there: trigger_workflow. Nothing tells whether somebody is in a workflow, so a person settles its doubt.
     lookups={
         ("ghl", "create_contact"): effects.find_created,
         ("ghl", "update_contact"): effects.find_as_wanted,
         ("ghl", "upsert_contact"): effects.find_as_wanted,
-        ("ghl", "tag_contact"): effects.find_tagged,
-        ("ghl", "set_dnc"): effects.find_dnc,
+        ("ghl", "tag_contact"): tagging.find_tagged,
+        ("ghl", "set_dnc"): stopping.find_dnc,
         ("ghl", "create_opportunity"): opportunities.find_opportunity,
         ("ghl", "move_opportunity"): opportunities.find_moved,
+        ("ghl", "restore_contact"): restoring.find_restored,
+        ("ghl", "restore_stage"): restoring.find_stage,
+        ("ghl", "create_custom_field"): readiness.find_made,
+        ("ghl", "create_tag"): readiness.find_made,
+        ("ghl", "create_pipeline"): readiness.find_made,
     },
+    toolsets=TOOLSETS,
     options={"ghl": Options},
     sandboxes={"ghl": build},
 )

@@ -1,4 +1,4 @@
-"""The opened GoHighLevel account: its options, and what is read of the location once and then known."""
+"""The opened GoHighLevel account: its options, its token, and what is read of the location once and then known."""
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -9,21 +9,28 @@ from typing import Annotated
 import anyio
 from pydantic import Field
 
-from servers.ghl.api import ERRORS, READING_POSTS, GhlApi, Raw
-from servers.ghl.contacts import CUSTOM, CustomField, CustomName, Fields
+from servers.ghl import token
+from servers.ghl.access import ERRORS, Access, headers
+from servers.ghl.api import READING_POSTS, GhlApi
+from servers.ghl.contacts import CUSTOM, CustomField, CustomName, Terms
+from servers.ghl.dialect import Dialect, Raw, Versions
+from servers.ghl.token import OAuthToken, PrivateToken, Token
 from shared.clock import Clock
 from shared.errors import ConfigError, Fatal, Invalid
 from shared.gate import Gate
 from shared.kernel import Kernel
 from shared.ports import Pipeline, PipelineStage
 from shared.settings import Strict, VendorSettings
+from shared.suppression import Suppression
 
-REMEMBERED = 2_000
+REMEMBERED = 5_000
 
 
 class Options(Strict):
     """`options` of config/vendors/ghl.yaml."""
 
+    versions: Versions = Versions()
+    redirect_uri: str = ""
     pipeline: Annotated[str, Field(min_length=1)] = "Alpha Swarm Pipeline"
     stages: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "New",
@@ -34,6 +41,7 @@ class Options(Strict):
         "Closed",
     )
     fields: Mapping[CustomName, str] = {}
+    tags_per_request: Annotated[int, Field(ge=1, le=500)] = 100
     webhook_keys: tuple[str, ...] = ()
 
 
@@ -45,24 +53,42 @@ class DuplicatePolicy:
     forbids_opportunities: bool = False
 
 
-class Location:
-    """Settings, custom fields and pipeline of the location: read at first need, kept until `forget`.
+class Remembered:
+    """Ids by ids, the newest few thousand: our own index of what the vendor's search shows only later."""
 
-    Opportunities made a moment ago are remembered as well: the vendor's search shows them only seconds later.
-    """
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, str] = OrderedDict()
+
+    def put(self, key: str, value: str) -> None:
+        """Keep it; the oldest make room."""
+        self._ids[key] = value
+        if len(self._ids) > REMEMBERED:
+            self._ids.popitem(last=False)
+
+    def get(self, key: str) -> str:
+        """What was put, or empty."""
+        return self._ids.get(key, "")
+
+
+class Location:
+    """Settings, custom fields and pipeline of the location: read at first need, kept until `forget`."""
 
     def __init__(self, api: GhlApi, options: Options) -> None:
         self._api = api
         self._options = options
         self._lock = anyio.Lock()
         self._policy: DuplicatePolicy | None = None
-        self._fields: Fields | None = None
+        self._terms: Terms | None = None
         self._pipeline: Pipeline | None = None
-        self._opportunities: OrderedDict[str, str] = OrderedDict()
+        self.contacts = (
+            Remembered()
+        )  # address → its contact, as seen or made here; read by id before it is believed
+        self.opportunities = Remembered()  # contact → its opportunity, made here
+        self.created = Remembered()  # contact that was made here → "new": it has no opportunity but ours
 
     def forget(self) -> None:
         """Read everything anew at the next need."""
-        self._policy = self._fields = self._pipeline = None
+        self._policy = self._terms = self._pipeline = None
 
     async def policy(self) -> DuplicatePolicy:
         """Whether the location refuses duplicates; without the scope to read it, we count on nothing."""
@@ -74,13 +100,13 @@ class Location:
                     self._policy = DuplicatePolicy()
             return self._policy
 
-    async def fields(self) -> Fields:
+    async def terms(self) -> Terms:
         """Our custom fields, by our name; those the location lacks are absent."""
         async with self._lock:
-            if self._fields is None:
-                keys: dict[str, str] = {name: self._options.fields.get(name, name) for name in CUSTOM}
-                self._fields = resolve_fields(await self._api.custom_fields(), keys)
-            return self._fields
+            if self._terms is None:
+                found = resolve_fields(await self._api.custom_fields(), field_keys(self._options))
+                self._terms = Terms(self._api.dialect, found)
+            return self._terms
 
     async def pipeline(self) -> Pipeline:
         """Our pipeline; `Fatal` when the location has none of that name."""
@@ -88,16 +114,6 @@ class Location:
             if self._pipeline is None:
                 self._pipeline = our_pipeline(await self._api.pipelines(), self._options.pipeline)
             return self._pipeline
-
-    def remember_opportunity(self, contact_id: str, opportunity_id: str) -> None:
-        """Keep the id until search shows it; the oldest make room."""
-        self._opportunities[contact_id] = opportunity_id
-        if len(self._opportunities) > REMEMBERED:
-            self._opportunities.popitem(last=False)
-
-    def remembered_opportunity(self, contact_id: str) -> str:
-        """The id of an opportunity made here, or empty."""
-        return self._opportunities.get(contact_id, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,7 @@ class Ghl:
     options: Options
     location: Location
     settings: VendorSettings
+    suppression: Suppression
     at_once: int  # writes side by side
 
 
@@ -119,11 +136,34 @@ async def open_ghl(kernel: Kernel) -> AsyncIterator[Ghl]:
     settings = kernel.settings.vendor("ghl")
     location_id = settings.secrets.get("location_id", "")
     if not location_id:
-        raise ConfigError("GHL_LOCATION_ID is needed together with GHL_API_KEY")
+        raise ConfigError("GHL_LOCATION_ID is needed together with GHL_API_KEY or GHL_CLIENT_ID")
     options = kernel.settings.vendor_options("ghl", Options)
-    api = GhlApi(kernel.client("ghl", ERRORS, reading=READING_POSTS), location_id)
-    at_once = kernel.settings.safety.concurrent_calls
-    yield Ghl(api, kernel.gate, kernel.clock, options, Location(api, options), settings, at_once)
+    dialect = Dialect(options.versions)
+    carried = token_of(kernel, settings, options, dialect)
+    client = kernel.client("ghl", ERRORS, headers=headers(dialect, carried), reading=READING_POSTS)
+    api = GhlApi(Access(client, carried), dialect, location_id)
+    yield Ghl(
+        api=api,
+        gate=kernel.gate,
+        clock=kernel.clock,
+        options=options,
+        location=Location(api, options),
+        settings=settings,
+        suppression=kernel.suppression,
+        at_once=kernel.settings.safety.concurrent_calls,
+    )
+
+
+def token_of(kernel: Kernel, settings: VendorSettings, options: Options, dialect: Dialect) -> Token:
+    """A private integration's token, or the Marketplace app's; two of them would leave open which one counts."""
+    app = token.app_of(settings, options.redirect_uri)
+    if app is None:
+        return PrivateToken(settings.api_key)
+    if settings.api_key not in {"", "sandbox"}:
+        raise ConfigError("set GHL_API_KEY or GHL_CLIENT_ID, not both")
+    asking = headers(dialect, PrivateToken(""))
+    client = kernel.client("ghl", token.ERRORS, headers=asking, reading=READING_POSTS)
+    return OAuthToken("ghl", app, kernel.vault, client, kernel.clock)
 
 
 def duplicate_policy(location: Raw) -> DuplicatePolicy:
@@ -135,7 +175,12 @@ def duplicate_policy(location: Raw) -> DuplicatePolicy:
     )
 
 
-def resolve_fields(listed: tuple[Raw, ...], keys: Mapping[str, str]) -> Fields:
+def field_keys(options: Options) -> dict[str, str]:
+    """Our name → the key of the location's field, as configured."""
+    return {name: options.fields.get(name, name) for name in CUSTOM}
+
+
+def resolve_fields(listed: tuple[Raw, ...], keys: Mapping[str, str]) -> dict[str, CustomField]:
     """Our name → the location's field, by key (with or without "contact." in front), else by display name."""
     by_key = {str(field.get("fieldKey") or "").removeprefix("contact.").casefold(): field for field in listed}
     by_name = {str(field.get("name") or "").strip().casefold().replace(" ", "_"): field for field in listed}
@@ -162,7 +207,7 @@ def our_pipeline(listed: tuple[Raw, ...], name: str) -> Pipeline:
     for raw in listed:
         if str(raw.get("name") or "").strip().casefold() == name.casefold():
             return read_pipeline(raw)
-    message = f"the location has no pipeline called {name!r}; ghl_check_setup says what to make"
+    message = f"the location has no pipeline called {name!r}; ghl_ensure_setup makes it"
     raise Fatal(message, code="no_pipeline")
 
 

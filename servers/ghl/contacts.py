@@ -1,19 +1,19 @@
-"""A contact in the vendor's words and in ours: pure translation, in both spellings the vendor uses.
+"""A contact in the vendor's words and in ours: pure translation, in every spelling the vendor uses.
 
 Custom fields are written by id: a value under a wrong key is dropped by the vendor without an error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from servers.ghl.dialect import Dialect, Raw, custom_value
+from servers.ghl.dnd import addresses_of, channels, fold, tags_of, why_blocked
 from shared.address import read_address
 from shared.effect import Json
 from shared.errors import Invalid
 from shared.ports import ContactRecord, ContactView
-
-Raw = Mapping[str, Any]
 
 # Our name of a field → the vendor's. An update may not carry the company: the vendor answers 422.
 CREATED = {"first_name": "firstName", "last_name": "lastName", "company": "companyName", "phone": "phone"}
@@ -23,10 +23,6 @@ CustomName = Literal[
 ]
 CUSTOM: tuple[CustomName, ...] = get_args(CustomName)
 NUMBERS = {"NUMERICAL", "MONETORY"}  # the vendor's spelling
-DND_CHANNELS = {name.casefold(): name for name in ("call", "email", "sms", "whatsApp", "gmb", "fb")}
-# Fixed, not configured: a webhook must be understood without the configuration at hand.
-DNC_TAG = "dnc"
-DND_ON = {"active", "permanent"}  # "active" means: do not contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,168 +33,190 @@ class CustomField:
     data_type: str = "TEXT"
 
 
-Fields = Mapping[str, CustomField]  # by our name
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a translation needs: the vendor's words, and the location's custom fields by our name."""
+
+    dialect: Dialect
+    fields: Mapping[str, CustomField]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an update would send, by our names what it changes, and what stood there before."""
+    """What an update would send, by our names what it changes, and what stood there before and is to stand there."""
 
     body: Mapping[str, Json] = field(default_factory=dict)
-    changed: tuple[str, ...] = ()
-    before: Mapping[str, Json] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()  # to be added, by their own endpoint
 
-
-def same_address(contact: Raw, email: str) -> bool:
-    """Whether the contact has this address, by whatever case."""
-    return str(contact.get("email") or "").strip().casefold() == email.strip().casefold()
-
-
-def tags_of(contact: Raw) -> frozenset[str]:
-    """The contact's tags, folded: the vendor saves them in lower case."""
-    return fold(contact.get("tags") or ())
-
-
-def fold(tags: Sequence[str]) -> frozenset[str]:
-    """Tags as the vendor compares them."""
-    return frozenset(str(tag).strip().lower() for tag in tags) - {""}
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Our names of the fields."""
+        return tuple(self.after)
 
 
 def custom_values(contact: Raw) -> dict[str, str]:
     """Custom field values as text, by field id."""
     items = contact.get("customFields") or contact.get("customField") or ()
-    return {
-        str(item["id"]): _text(_value(item)) for item in items if isinstance(item, Mapping) and item.get("id")
-    }
+    known = [item for item in items if isinstance(item, Mapping) and item.get("id")]
+    return {str(item["id"]): _text(custom_value(item)) for item in known}
 
 
-def view(contact: Raw, fields: Fields) -> ContactView:
+def view(contact: Raw, terms: Terms) -> ContactView:
     """As the CRM has it; custom fields under our names where they are ours, else under their id."""
-    names = {custom.id: name for name, custom in fields.items()}
+    names = {custom.id: name for name, custom in terms.fields.items()}
+    first, *others = addresses_of(contact) or ("",)
     return ContactView(
         id=str(contact.get("id") or ""),
-        email=str(contact.get("email") or ""),
-        first_name=str(contact.get("firstName") or ""),
-        last_name=str(contact.get("lastName") or ""),
-        company=str(contact.get("companyName") or ""),
-        phone=str(contact.get("phone") or ""),
+        email=first,
+        first_name=_text(contact.get("firstName")),
+        last_name=_text(contact.get("lastName")),
+        company=_text(contact.get("companyName")),
+        phone=_text(contact.get("phone")),
         tags=tuple(sorted(tags_of(contact))),
         dnd=contact.get("dnd") is True,
-        dnd_email=dnd_status(contact, "email") in DND_ON,
+        dnd_email=bool(why_blocked({"dndSettings": contact.get("dndSettings")})),
         custom_fields={names.get(key, key): text for key, text in custom_values(contact).items()},
+        other_emails=tuple(others),
+        channels=channels(contact),
+        blocked=why_blocked(contact),
     )
 
 
-def dnd_status(contact: Raw, channel: str) -> str:
-    """active, inactive, permanent, or empty when the contact does not show it."""
-    for name, setting in (contact.get("dndSettings") or {}).items():
-        if name.casefold() == channel and isinstance(setting, Mapping):
-            return str(setting.get("status") or "")
-    return ""
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a duplicate is told by."""
+
+    email: str
+    phone: str
+    blocked: str
 
 
-def marked(contact: Raw) -> bool:
-    """Whether the contact already carries the do-not-contact tag and e-mail DND."""
-    return DNC_TAG in tags_of(contact) and dnd_status(contact, "email") in DND_ON
+def outline(contact: Raw) -> Outline:
+    """The least that tells two contacts apart."""
+    return Outline(next(iter(addresses_of(contact)), ""), _text(contact.get("phone")), why_blocked(contact))
 
 
-def dnd_body(contact: Raw, reason: str) -> dict[str, Json]:
-    """All channels as they are, e-mail closed; sent whole, since whether a part merges is not documented."""
-    settings: dict[str, Json] = {}
-    for name, setting in (contact.get("dndSettings") or {}).items():
-        known = DND_CHANNELS.get(name.casefold())
-        if known and isinstance(setting, Mapping) and setting.get("status"):
-            shown: dict[str, Json] = {
-                k: str(setting[k]) for k in ("status", "message", "code") if setting.get(k)
-            }
-            settings[known] = shown
-    if dnd_status(contact, "email") not in DND_ON:
-        settings["email"] = {"status": "active", "message": reason[:200]}
-    return {"dndSettings": settings}
+def same_phone(contact: Raw, phone: str) -> bool:
+    """Whether the contact has this number, however it is written."""
+    others = contact.get("additionalPhones")
+    listed = [contact.get("phone"), *(others if isinstance(others, list) else ())]
+    plain = [one.get("phone") if isinstance(one, Mapping) else one for one in listed]
+    return bool(_digits(phone)) and _digits(phone) in {_digits(str(one or "")) for one in plain}
 
 
-def creation(record: ContactRecord, fields: Fields) -> dict[str, Json]:
+def creation(record: ContactRecord, terms: Terms) -> dict[str, Json]:
     """The body of a create. Tags may ride here and nowhere else."""
     body: dict[str, Json] = {"email": read_address(record.email).exact}
     body |= {theirs: getattr(record, ours) for ours, theirs in CREATED.items() if getattr(record, ours)}
     if record.tags:
         body["tags"] = list[Json](sorted(fold(record.tags)))
-    if custom := _custom_body(custom_wanted(record), fields):
+    if custom := _custom_body(custom_wanted(record), terms):
         body["customFields"] = custom
     return body
 
 
-def change(record: ContactRecord, contact: Raw, fields: Fields) -> Change:
+def change(record: ContactRecord, contact: Raw, terms: Terms) -> Change:
     """Only what differs and is known: an unknown field is left alone, never blanked."""
-    stored = custom_values(contact)
-    native = {
-        ours: getattr(record, ours)
-        for ours, theirs in UPDATED.items()
-        if getattr(record, ours) and getattr(record, ours) != (contact.get(theirs) or "")
-    }
-    custom = {
-        ours: value
-        for ours, value in custom_wanted(record).items()
-        if ours in fields and not _equal(value, stored.get(fields[ours].id, ""), fields[ours])
-    }
-    body: dict[str, Json] = {UPDATED[ours]: value for ours, value in native.items()}
+    wanted = {ours: getattr(record, ours) for ours in UPDATED if getattr(record, ours)}
+    return replacing({**wanted, **custom_wanted(record)}, contact, terms, fold(record.tags))
+
+
+def replacing(
+    wanted: Mapping[str, str | int], contact: Raw, terms: Terms, tags: frozenset[str] = frozenset()
+) -> Change:
+    """From the contact as it is to the wanted values, by our names; what is so already isn't sent."""
+    stored = values(contact, terms)
+    differing = {ours: value for ours, value in wanted.items() if ours in stored}
+    differing = {o: v for o, v in differing.items() if not _equal(o, v, stored[o], terms)}
+    body: dict[str, Json] = {UPDATED[o]: value for o, value in differing.items() if o in UPDATED}
+    custom = {ours: value for ours, value in differing.items() if ours not in UPDATED}
     if custom:
-        body["customFields"] = _custom_body(custom, fields)
-    before: dict[str, Json] = {ours: str(contact.get(UPDATED[ours]) or "") for ours in native}
-    before |= {ours: stored.get(fields[ours].id, "") for ours in custom}
-    tags = tuple(sorted(fold(record.tags) - tags_of(contact)))
-    return Change(body, (*native, *custom), before, tags)
+        body["customFields"] = _custom_body(custom, terms)
+    after = {ours: _text(_sent(ours, value, terms)) for ours, value in differing.items()}
+    before = {ours: stored[ours] for ours in differing}
+    return Change(body, before, after, tuple(sorted(tags - tags_of(contact))))
 
 
-def not_stored(
-    record: ContactRecord, contact: Raw, fields: Fields, among: Sequence[str] = CUSTOM
-) -> list[str]:
-    """Custom fields we sent that the answer does not show as sent, and those the location does not have."""
-    wanted, shown = custom_wanted(record), custom_values(contact)
-    absent = [ours for ours in wanted if ours not in fields]
-    if "customFields" not in contact:
-        return absent
-    sent = [ours for ours in wanted if ours in fields and ours in among]
-    dropped = [o for o in sent if not _equal(wanted[o], shown.get(fields[o].id, ""), fields[o])]
-    return absent + dropped
+def without(change: Change, name: str) -> Change:
+    """The change less one of the vendor's own fields."""
+    body = {theirs: value for theirs, value in change.body.items() if theirs != UPDATED[name]}
+    before = {ours: value for ours, value in change.before.items() if ours != name}
+    after = {ours: value for ours, value in change.after.items() if ours != name}
+    return Change(body, before, after, change.tags)
+
+
+def values(contact: Raw, terms: Terms) -> dict[str, str]:
+    """What an update may change, by our names, as it stands; custom fields that the location lacks are absent."""
+    custom = custom_values(contact)
+    native = {ours: _text(contact.get(theirs)) for ours, theirs in UPDATED.items()}
+    return native | {ours: custom.get(one.id, "") for ours, one in terms.fields.items()}
+
+
+def discarded(sent: Mapping[str, str | int], contact: Raw, terms: Terms) -> list[str]:
+    """Which of the values we sent the contact doesn't show; and those for which the location has no field."""
+    shown = values(contact, terms) | {"company": _text(contact.get("companyName"))}
+    return [
+        ours
+        for ours, value in sent.items()
+        if ours not in shown or not _equal(ours, value, shown[ours], terms)
+    ]
+
+
+def sent_values(record: ContactRecord) -> dict[str, str | int]:
+    """Everything of the record that a create sends, by our names, tags and address left out."""
+    native: dict[str, str | int] = {ours: getattr(record, ours) for ours in CREATED if getattr(record, ours)}
+    return native | custom_wanted(record)
 
 
 def custom_wanted(record: ContactRecord) -> dict[str, str | int]:
     """The record's custom values that are known."""
-    values: dict[str, str | int] = {name: getattr(record, name) for name in CUSTOM}
-    return {name: value for name, value in values.items() if value not in ("", -1)}
+    found: dict[str, str | int] = {name: getattr(record, name) for name in CUSTOM}
+    return {name: value for name, value in found.items() if value not in ("", -1)}
 
 
-def _custom_body(values: Mapping[str, str | int], fields: Fields) -> list[Json]:
+def _custom_body(given: Mapping[str, str | int], terms: Terms) -> list[Json]:
     return [
-        {"id": fields[name].id, "fieldValue": _sent(value, fields[name])}
-        for name, value in values.items()
-        if name in fields
+        terms.dialect.custom_item(terms.fields[name].id, _sent(name, value, terms))
+        for name, value in given.items()
+        if name in terms.fields
     ]
 
 
-def _sent(value: str | int, custom: CustomField) -> str | int | float:
-    """The value in the shape its type takes: numbers as numbers, dates without the time."""
-    if custom.data_type in NUMBERS:
+def _sent(name: str, value: str | int, terms: Terms) -> str | int | float:
+    """The value in the shape its type takes: numbers as numbers, dates without the time. "" clears a field."""
+    kind = terms.fields[name].data_type if name in terms.fields else "TEXT"
+    if value == "":
+        return ""
+    if kind in NUMBERS:
         return _number(value)
-    return str(value)[:10] if custom.data_type == "DATE" else str(value)
+    return str(value)[:10] if kind == "DATE" else str(value)
 
 
 def _number(value: str | int) -> int | float:
     if isinstance(value, int):
         return value
     try:
-        return float(value)
+        number = float(value)
     except ValueError as error:
         raise Invalid("the CRM holds this field as a number", field="custom_fields") from error
+    return int(number) if number.is_integer() else number
 
 
-def _equal(value: str | int, stored: str, custom: CustomField) -> bool:
-    sent = _sent(value, custom)
-    if custom.data_type in NUMBERS:
+def _equal(name: str, value: str | int, stored: str, terms: Terms) -> bool:
+    """As far as the vendor keeps what it is given: it writes phones in its own way, dates and numbers too."""
+    if name == "phone":
+        return _digits(stored) == _digits(str(value))
+    kind = terms.fields[name].data_type if name in terms.fields else "TEXT"
+    sent = _sent(name, value, terms)
+    if kind in NUMBERS and sent != "":
         return stored.replace(".", "", 1).lstrip("-").isdigit() and float(stored) == float(sent)
-    return (_day(stored) if custom.data_type == "DATE" else stored) == sent
+    return (_day(stored) if kind == "DATE" else stored) == sent
+
+
+def _digits(phone: str) -> str:
+    return "".join(character for character in phone if character.isdigit())
 
 
 def _day(stored: str) -> str:
@@ -206,13 +224,6 @@ def _day(stored: str) -> str:
     if stored.isdigit() and len(stored) > 8:
         return datetime.fromtimestamp(int(stored) / 1000, UTC).date().isoformat()
     return stored[:10]
-
-
-def _value(item: Raw) -> Any:
-    for key in ("value", "fieldValue", "field_value"):
-        if key in item:
-            return item[key]
-    return None
 
 
 def _text(value: Any) -> str:

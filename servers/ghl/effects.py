@@ -1,28 +1,43 @@
-"""Every write to contacts, each an Effect handed to the gate, and how each is looked up when it is in doubt.
+"""Writing contacts: every write an Effect handed to the gate, and how each is looked up when it is in doubt.
 
-    create    (look first unless the location forbids duplicates) → POST ─ 400 duplicate → adopt that contact
+    create    (look first unless the location forbids duplicates) → POST ─ 400 duplicate → whose? (see `_taken`)
                                                                         ─ 422, time-out, 5xx → in doubt
-    update    GET by id → PUT only what differs → tags by their own endpoint
+    update    GET by id → PUT only what differs → read back → tags by their own endpoint
     upsert    create, and where the contact is there already: update
-    tags      POST and DELETE on the contact's tags: a PUT would replace them all, so none carries tags
-    dnc       tag and e-mail DND on every contact of the address, read back; allowed while all else is stopped
 
-A create that answered 422 may have made the contact all the same, so it is in doubt like a lost answer.
+A create that answered 422 may have made the contact all the same, so it is in doubt like a lost answer. An
+address that is a contact's second one means that contact: its own address is never sent, so it stays. A phone
+number that another contact has is left out and named; a second contact, or a swapped one, would be worse.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import anyio
 
 from servers.ghl import contacts
+from servers.ghl.access import DUPLICATE_CONTACT
 from servers.ghl.account import Ghl
-from servers.ghl.api import DUPLICATE_CONTACT, Raw
+from servers.ghl.contacts import Change
+from servers.ghl.dialect import Raw
+from servers.ghl.dnd import same, why_blocked
+from servers.ghl.finding import bound, check_same, find_contact
 from shared.address import read_address
 from shared.effect import Effect, Json, Outcome, Receipt, digest
 from shared.errors import InDoubt, Invalid, SwarmError
-from shared.gate import Lookup, Permit
+from shared.gate import Permit
 from shared.ports import BatchOutcome, ContactRecord
+from shared.progress import Progress
+
+OTHER = "other_contact"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the vendor's "duplicate" means: the contact of our address, and who else has our phone number."""
+
+    contact: Raw
+    phone_of: str = ""
 
 
 # ── create, update, upsert ───────────────────────────────────────────────────────────────────────────────
@@ -32,7 +47,7 @@ async def create_contact(ghl: Ghl, record: ContactRecord, key: str) -> Outcome:
 
     async def perform(permit: Permit) -> Receipt:
         known = await _known(ghl, record.email)
-        return Receipt(known, {"created": False}) if known else await _create(ghl, permit, record)
+        return _adopted(known) if known else (await _create(ghl, permit, record))[1]
 
     return await ghl.gate.submit(_effect("create_contact", record, key), perform, bound(ghl, find_created))
 
@@ -42,7 +57,7 @@ async def update_contact(ghl: Ghl, contact_id: str, record: ContactRecord, key: 
     record = _normal(record)
 
     async def perform(permit: Permit) -> Receipt:
-        return await _update(ghl, permit, contact_id, record)
+        return await _update(ghl, permit, await ghl.api.get_contact(contact_id), record)
 
     effect = _effect("update_contact", record, key)
     effect = replace(effect, intent=f"{effect.intent}:{contact_id}", repeatable=True)
@@ -56,10 +71,8 @@ async def upsert_contact(ghl: Ghl, record: ContactRecord, key: str) -> Outcome:
     async def perform(permit: Permit) -> Receipt:
         if known := await _known(ghl, record.email):
             return await _update(ghl, permit, known, record)
-        receipt = await _create(ghl, permit, record)
-        if receipt.detail["created"]:
-            return receipt
-        return await _update(ghl, await permit.again(), receipt.reference, record)
+        there, receipt = await _create(ghl, permit, record)
+        return await _update(ghl, await permit.again(), there, record) if there else receipt
 
     return await ghl.gate.submit(_effect("upsert_contact", record, key), perform, bound(ghl, find_as_wanted))
 
@@ -73,12 +86,13 @@ async def upsert_contacts(ghl: Ghl, records: Sequence[ContactRecord], key: str) 
 
     # Not more at once than the gate lets out: each reserves its place in the rate limit, and what a later one
     # reserves, the reads of an earlier one would have to wait for.
-    room = anyio.CapacityLimiter(ghl.at_once)
+    room, progress = anyio.CapacityLimiter(ghl.at_once), Progress(len(records))
 
     async def in_turn(indices: Sequence[int]) -> None:
         for index in indices:
             async with room:
-                outcomes[index] = await _outcome(upsert_contact(ghl, records[index], key))
+                outcomes[index] = await outcome_of(upsert_contact(ghl, records[index], key))
+            await progress.one()
 
     async with anyio.create_task_group() as tasks:
         for indices in groups.values():
@@ -86,7 +100,7 @@ async def upsert_contacts(ghl: Ghl, records: Sequence[ContactRecord], key: str) 
     return BatchOutcome.of([outcomes[index] for index in range(len(records))])
 
 
-async def _outcome(submitted: Awaitable[Outcome]) -> Outcome:
+async def outcome_of(submitted: Awaitable[Outcome]) -> Outcome:
     """One item's error must not take the others with it."""
     try:
         return await submitted
@@ -111,25 +125,69 @@ def _effect(action: str, record: ContactRecord, key: str) -> Effect:
     )
 
 
-async def _known(ghl: Ghl, email: str) -> str:
-    """The id of the address's contact; not asked for where the location refuses a second one by itself."""
+async def _known(ghl: Ghl, email: str) -> Raw:
+    """The address's contact, read by id; not asked for where the location refuses a second one by itself.
+
+    Raises `Invalid` where the vendor takes the address for a contact that doesn't show it.
+    """
+    if mine := ghl.location.contacts.get(email):
+        whole = await ghl.api.get_contact(mine)
+        if same(whole, email):
+            return whole
+        ghl.location.contacts.put(email, "")
     if (await ghl.location.policy()).forbids_contacts:
-        return ""
-    found = await ghl.api.find_duplicate(email)
-    return str(found["id"]) if contacts.same_address(found, email) else ""
+        return {}
+    found = await ghl.api.find_duplicate(email=email)
+    whole = await ghl.api.get_contact(str(found["id"])) if found else {}
+    if whole and not same(whole, email):
+        raise _somebody_else()
+    return whole
 
 
-async def _create(ghl: Ghl, permit: Permit, record: ContactRecord) -> Receipt:
-    """Create, or name the contact that the vendor says is there already."""
-    fields = await ghl.location.fields()
+def _adopted(contact: Raw) -> Receipt:
+    detail: dict[str, Json] = {"created": False}
+    if reason := why_blocked(contact):
+        detail["blocked"] = reason
+    return Receipt(str(contact["id"]), detail)
+
+
+# ── creating ─────────────────────────────────────────────────────────────────────────────────────────────
+async def _create(ghl: Ghl, permit: Permit, record: ContactRecord) -> tuple[Raw, Receipt]:
+    """Create; or the contact that the vendor says is there already, untouched."""
+    left_out = await _phone_elsewhere(ghl, record)
+    if left_out:
+        record = replace(record, phone="")
     try:
-        made = await ghl.api.create_contact(permit, contacts.creation(record, fields))
+        return {}, await _post(ghl, permit, record, left_out)
     except Invalid as refusal:
         if refusal.code != DUPLICATE_CONTACT:
-            raise _doubtful(refusal) from refusal
-        return Receipt(await _duplicate_of(ghl, record.email, refusal), {"created": False})
-    missing: list[Json] = list(contacts.not_stored(record, made, fields))
-    return Receipt(str(made["id"]), {"created": True, "not_stored": missing})
+            raise
+        taken = await _taken(ghl, record.email, refusal)
+    if taken.contact:
+        return taken.contact, _adopted(taken.contact)
+    return {}, await _post(ghl, await permit.again(), replace(record, phone=""), taken.phone_of)
+
+
+async def _post(ghl: Ghl, permit: Permit, record: ContactRecord, phone_of: str) -> Receipt:
+    terms = await ghl.location.terms()
+    try:
+        made = await ghl.api.create_contact(permit, contacts.creation(record, terms))
+    except Invalid as refusal:
+        raise _doubtful(refusal) from refusal
+    contact_id, sent = str(made["id"]), contacts.sent_values(record)
+    ghl.location.created.put(contact_id, record.email)
+    ghl.location.contacts.put(record.email, contact_id)
+    detail: dict[str, Json] = {"created": True, "after": {name: str(value) for name, value in sent.items()}}
+    return Receipt(contact_id, detail | await _told(ghl, made, sent, phone_of))
+
+
+async def _told(ghl: Ghl, shown: Raw, sent: Mapping[str, str | int], phone_of: str) -> dict[str, Json]:
+    """What was not written: discarded by the vendor, read back where its answer doesn't show it; left out by us."""
+    if "customFields" not in shown and any(name in contacts.CUSTOM for name in sent):
+        shown = await ghl.api.get_contact(str(shown["id"]))
+    dropped: list[Json] = list(contacts.discarded(sent, shown, await ghl.location.terms()))
+    told: dict[str, Json] = {"discarded": dropped}
+    return told | ({"left_out": ["phone"], "phone_of": phone_of} if phone_of else {})
 
 
 def _doubtful(refusal: Invalid) -> SwarmError:
@@ -140,193 +198,86 @@ def _doubtful(refusal: Invalid) -> SwarmError:
     return InDoubt(message, code="unprocessable", status=422, body=refusal.body)
 
 
-async def _duplicate_of(ghl: Ghl, email: str, refusal: Invalid) -> str:
-    """Who the vendor says is there already; only someone with the same address is adopted."""
+async def _phone_elsewhere(ghl: Ghl, record: ContactRecord) -> str:
+    """Who else has the number, where the location would not mind; "" where nobody does, or the vendor watches."""
+    if not record.phone or (await ghl.location.policy()).forbids_contacts:
+        return ""
+    found = await ghl.api.find_duplicate(phone=record.phone)
+    return str(found["id"]) if found and not same(found, record.email) else ""
+
+
+async def _taken(ghl: Ghl, email: str, refusal: Invalid) -> Taken:
+    """Whom a "duplicate" names. Only somebody with our address is adopted; raises `Invalid` for anybody else.
+
+    `meta` may be absent, and names whom the location's first rule found: by phone perhaps, not by address.
+    """
     meta = refusal.body.get("meta") if isinstance(refusal.body, Mapping) else None
-    named = str(meta.get("contactId") or "") if isinstance(meta, Mapping) else ""
-    found = await (ghl.api.get_contact(named) if named else ghl.api.find_duplicate(email))
-    if not contacts.same_address(found, email):
-        message = "another contact has this phone number; nothing was written"
-        raise Invalid(message, field="phone", code="other_contact")
-    return str(found["id"])
+    meta = meta if isinstance(meta, Mapping) else {}
+    named = await ghl.api.get_contact(str(meta["contactId"])) if meta.get("contactId") else {}
+    if same(named, email):
+        return Taken(named)
+    ours = await ghl.api.find_duplicate(email=email)
+    if ours.get("id") and ours.get("id") != named.get("id"):
+        ours = await ghl.api.get_contact(str(ours["id"]))
+    if same(ours, email):
+        return Taken(ours)
+    if named and not ours and meta.get("matchingField") != "email":
+        return Taken({}, str(named["id"]))
+    raise _somebody_else()
 
 
-async def _update(ghl: Ghl, permit: Permit, contact_id: str, record: ContactRecord) -> Receipt:
-    current, fields = await ghl.api.get_contact(contact_id), await ghl.location.fields()
-    _check_same(current, record.email)
-    change = contacts.change(record, current, fields)
-    missing: list[Json] = []
+def _somebody_else() -> Invalid:
+    message = (
+        "GoHighLevel takes this address for another contact's; nothing was written; see ghl_find_duplicates"
+    )
+    return Invalid(message, field="email", code=OTHER)
+
+
+# ── updating ─────────────────────────────────────────────────────────────────────────────────────────────
+async def _update(ghl: Ghl, permit: Permit, current: Raw, record: ContactRecord) -> Receipt:
+    check_same(current, record.email)
+    contact_id, terms = str(current["id"]), await ghl.location.terms()
+    ghl.location.contacts.put(record.email, contact_id)
+    phone_of = await _phone_elsewhere(ghl, record) if record.phone != str(current.get("phone") or "") else ""
+    change = contacts.change(replace(record, phone="") if phone_of else record, current, terms)
+    detail: dict[str, Json] = {"created": False, "matched": same(current, record.email)}
     if change.body:
-        shown = await ghl.api.update_contact(permit, contact_id, change.body)
-        missing = list(contacts.not_stored(record, shown, fields, change.changed))
+        change, told = await _put(ghl, permit, contact_id, change, phone_of)
+        detail |= told
     if change.tags:
         await ghl.api.add_tags(await permit.again() if change.body else permit, contact_id, change.tags)
-    detail: dict[str, Json] = {"created": False, "changed": list(change.changed), "before": change.before}
-    return Receipt(contact_id, {**detail, "tags_added": list(change.tags), "not_stored": missing})
+    detail |= {"before": dict(change.before), "after": dict(change.after), "tags_added": list(change.tags)}
+    if reason := why_blocked(current):
+        detail["blocked"] = reason
+    return Receipt(contact_id, detail)
 
 
-def _check_same(contact: Raw, email: str) -> None:
-    """The address the gate has checked must be the one that is written about."""
-    if not contact:
-        raise Invalid("there is no such contact", field="contact_id", code="not_found")
-    if email and not contacts.same_address(contact, email):
-        raise Invalid("that contact has another address", field="email", code="other_contact")
+async def _put(
+    ghl: Ghl, permit: Permit, contact_id: str, change: Change, phone_of: str
+) -> tuple[Change, dict[str, Json]]:
+    """Send the change and read back; a phone that turns out to be another contact's is taken out of it."""
+    try:
+        shown = await ghl.api.update_contact(permit, contact_id, change.body)
+    except Invalid as refusal:
+        if refusal.code != DUPLICATE_CONTACT or "phone" not in change.after:
+            raise
+        phone_of, change = _named(refusal) or "another", contacts.without(change, "phone")
+        if not change.body:
+            return change, {"discarded": [], "left_out": ["phone"], "phone_of": phone_of}
+        shown = await ghl.api.update_contact(await permit.again(), contact_id, change.body)
+    return change, await _told(ghl, {"id": contact_id, **shown}, change.after, phone_of)
 
 
-# ── tags ─────────────────────────────────────────────────────────────────────────────────────────────────
-async def tag_contact(
-    ghl: Ghl, contact_id: str, email: str, add: Sequence[str], remove: Sequence[str], key: str
-) -> Outcome:
-    """Add and remove tags. The do-not-contact tag can't be removed: nothing here loosens an opt-out."""
-    wanted, unwanted = contacts.fold(add), contacts.fold(remove)
-    _check_tags(wanted, unwanted)
-    found = await find_contact(ghl, contact_id, email)
-    if found and _tagged(found, wanted, unwanted):
-        return _already(found)
-    email = email or str(found.get("email") or "")
-    content: dict[str, Json] = {
-        "contact_id": contact_id,
-        "email": email,
-        "add": list[Json](sorted(wanted)),
-        "remove": list[Json](sorted(unwanted)),
-    }
-    effect = Effect(
-        vendor="ghl",
-        action="tag_contact",
-        target=email or contact_id,
-        intent=f"tags:{digest(content)}:{version(found)}",
-        content=content,
-        recipients=(email,) if email else (),
-        repeatable=True,
-        idempotency_key=key,
-    )
-
-    async def perform(permit: Permit) -> Receipt:
-        current = found or await find_contact(ghl, contact_id, email)
-        _check_same(current, email)
-        return await _tag(ghl, permit, current, wanted, unwanted)
-
-    return await ghl.gate.submit(effect, perform, bound(ghl, find_tagged))
+def _named(refusal: Invalid) -> str:
+    """The contact that a refusal names, if it does."""
+    meta = refusal.body.get("meta") if isinstance(refusal.body, Mapping) else None
+    return str(meta.get("contactId") or "") if isinstance(meta, Mapping) else ""
 
 
-async def _tag(
-    ghl: Ghl, permit: Permit, current: Raw, wanted: frozenset[str], unwanted: frozenset[str]
-) -> Receipt:
-    contact_id, has = str(current["id"]), contacts.tags_of(current)
-    missing, spare = sorted(wanted - has), sorted(unwanted & has)
-    if missing:
-        await ghl.api.add_tags(permit, contact_id, missing)
-    if spare:
-        await ghl.api.remove_tags(await permit.again() if missing else permit, contact_id, spare)
-    return Receipt(contact_id, {"added": list(missing), "removed": list(spare)})
-
-
-def _check_tags(wanted: frozenset[str], unwanted: frozenset[str]) -> None:
-    if contacts.DNC_TAG in unwanted:
-        raise Invalid("only a person lifts a do-not-contact mark, in the CRM", field="remove", code="dnc")
-    if wanted & unwanted:
-        raise Invalid("the same tag is to be added and removed", field="remove")
-    if not wanted and not unwanted:
-        raise Invalid("no tag is given", field="add")
-
-
-def _tagged(contact: Raw, wanted: frozenset[str], unwanted: frozenset[str]) -> bool:
-    has = contacts.tags_of(contact)
-    return wanted <= has and not unwanted & has
-
-
-# ── do not contact ───────────────────────────────────────────────────────────────────────────────────────
-async def set_dnc(ghl: Ghl, email: str, reason: str, key: str) -> Outcome:
-    """Tag and e-mail DND on every contact of the address; done when reading back shows both."""
-    email = read_address(email).exact
-    open_ones = await _unmarked(ghl, email)
-    if open_ones == []:
-        return Outcome("replayed", reason="already", message="do-not-contact is set already")
-    content: dict[str, Json] = {"email": email, "reason": reason}
-    effect = Effect(
-        vendor="ghl",
-        action="set_dnc",
-        target=email,
-        intent=f"dnc:{digest(content)}:{','.join(version(c) for c in open_ones or ())}",
-        content=content,
-        recipients=(email,),
-        repeatable=True,
-        stops=True,
-        idempotency_key=key,
-    )
-
-    async def perform(permit: Permit) -> Receipt:
-        return await _mark(ghl, permit, open_ones or await _unmarked(ghl, email) or [], reason)
-
-    return await ghl.gate.submit(effect, perform, bound(ghl, find_dnc))
-
-
-async def _mark(ghl: Ghl, permit: Permit, open_ones: Sequence[Raw], reason: str) -> Receipt:
-    marked: list[Json] = []
-    for contact in open_ones:
-        contact_id = str(contact["id"])
-        await ghl.api.add_tags(await permit.again() if marked else permit, contact_id, [contacts.DNC_TAG])
-        await ghl.api.update_contact(await permit.again(), contact_id, contacts.dnd_body(contact, reason))
-        if not contacts.marked(await ghl.api.get_contact(contact_id)):
-            raise InDoubt("GoHighLevel does not show the do-not-contact mark", code="unconfirmed")
-        marked.append(contact_id)
-    return Receipt(str(marked[0]) if marked else "", {"marked": marked, "absent": not marked})
-
-
-async def _unmarked(ghl: Ghl, email: str) -> list[Raw] | None:
-    """The address's contacts that may still be written to; None when it has no contact at all."""
-    every = await _all_of(ghl, email)
-    return [c for c in every if not contacts.marked(c)] if every else None
-
-
-async def _all_of(ghl: Ghl, email: str) -> list[Raw]:
-    """Where duplicates are allowed, an address may have several contacts; the first look shows one."""
-    first = await ghl.api.find_duplicate(email)
-    body = {"pageLimit": 100, "filters": [{"field": "email", "operator": "eq", "value": email}]}
-    rows, _ = await ghl.api.search_contacts(body)
-    ids = {
-        str(row["id"]): None for row in (first, *rows) if row.get("id") and contacts.same_address(row, email)
-    }
-    whole = [await ghl.api.get_contact(contact_id) for contact_id in ids]
-    return [contact for contact in whole if contact]
-
-
-# ── looking up ───────────────────────────────────────────────────────────────────────────────────────────
-async def find_contact(ghl: Ghl, contact_id: str, email: str) -> Raw:
-    """By id, else by address; empty when there is none."""
-    if contact_id:
-        return await ghl.api.get_contact(contact_id)
-    if not email:
-        raise Invalid("an id or an e-mail address is needed", field="contact_id")
-    found = await ghl.api.find_duplicate(read_address(email).exact)
-    return await ghl.api.get_contact(str(found["id"])) if found.get("id") else {}
-
-
-def version(contact: Raw) -> str:
-    """The object's state: what was intended of another state is another intent."""
-    if not contact:
-        return "absent"
-    return (
-        f"{contact.get('id')}@{contact.get('dateUpdated') or ''}:{digest(sorted(contacts.tags_of(contact)))}"
-    )
-
-
-def _already(contact: Raw) -> Outcome:
-    return Outcome("replayed", reason="already", message="it is so already", reference=str(contact["id"]))
-
-
-def bound(ghl: Ghl, find: Callable[[Ghl, Effect], Awaitable[Receipt | None]]) -> Lookup:
-    """A lookup as the gate takes it."""
-
-    async def lookup(effect: Effect, /) -> Receipt | None:
-        return await find(ghl, effect)
-
-    return lookup
-
-
+# ── evidence ─────────────────────────────────────────────────────────────────────────────────────────────
 async def find_created(ghl: Ghl, effect: Effect) -> Receipt | None:
-    """A create is there when the address has a contact; this lookup does not lag."""
-    found = await ghl.api.find_duplicate(str(effect.content["email"]))
+    """A create is there when the address has a contact; this lookup does not lag as search does."""
+    found = await ghl.api.find_duplicate(email=str(effect.content["email"]))
     return Receipt(str(found["id"]), {"found": True}) if found.get("id") else None
 
 
@@ -336,29 +287,16 @@ async def find_as_wanted(ghl: Ghl, effect: Effect) -> Receipt | None:
     current = await find_contact(ghl, "", record.email)
     if not current:
         return None
-    change = contacts.change(record, current, await ghl.location.fields())
+    change = contacts.change(record, current, await ghl.location.terms())
     return None if change.body or change.tags else Receipt(str(current["id"]), {"found": True})
-
-
-async def find_tagged(ghl: Ghl, effect: Effect) -> Receipt | None:
-    """Tags are there when adding and removing would change nothing."""
-    content = effect.content
-    found = await find_contact(ghl, str(content["contact_id"]), str(content["email"]))
-    wanted, unwanted = contacts.fold(_texts(content["add"])), contacts.fold(_texts(content["remove"]))
-    return Receipt(str(found["id"]), {"found": True}) if found and _tagged(found, wanted, unwanted) else None
-
-
-async def find_dnc(ghl: Ghl, effect: Effect) -> Receipt | None:
-    """A mark is there when no contact of the address is without it."""
-    left = await _unmarked(ghl, str(effect.content["email"]))
-    return None if left else Receipt("", {"found": True, "absent": left is None})
 
 
 def recorded(effect: Effect) -> ContactRecord:
     """The contact an effect was made of."""
     content = dict(effect.content)
-    return ContactRecord(**{**content, "tags": _texts(content.get("tags"))})  # type: ignore[arg-type]  # our own asdict
+    return ContactRecord(**{**content, "tags": texts(content.get("tags"))})  # type: ignore[arg-type]  # our own asdict
 
 
-def _texts(value: Json) -> tuple[str, ...]:
+def texts(value: Json) -> tuple[str, ...]:
+    """A list of an effect's content, as it came back from the ledger."""
     return tuple(str(part) for part in value) if isinstance(value, (list, tuple)) else ()

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from servers.ghl.contacts import DNC_TAG, DND_ON, dnd_status, tags_of
+from servers.ghl.dnd import tags_of, why_blocked
 from shared.effect import Json, digest
 from shared.event import Event, EventType
 from shared.settings import VendorSettings
@@ -41,11 +41,11 @@ TYPES: Mapping[str, EventType] = {
     "OpportunityStatusUpdate": "opportunity_changed",
     "OpportunityAssignedToUpdate": "opportunity_changed",
     "OpportunityMonetaryValueUpdate": "opportunity_changed",
+    "UNINSTALL": "account_error",
 }
 # The type was seen wrong where the direction was right.
 DIRECTIONS: Mapping[str, EventType] = {"inbound": "message_received", "outbound": "message_sent"}
 EMAIL_STATS: Mapping[str, EventType] = {"complained": "complained", "unsubscribed": "unsubscribed"}
-TRUE = {"true", "1", "yes", "on"}
 
 
 def verify(headers: Mapping[str, str], raw: bytes, settings: VendorSettings) -> bool:
@@ -82,7 +82,7 @@ def parse(payload: Mapping[str, Any]) -> Event:
     nested = payload.get("data")
     whole = {**nested, **payload} if isinstance(nested, Mapping) else payload
     kind = _text(whole, "type")
-    return READERS.get(_family(kind), _unknown)(kind, whole)
+    return READERS.get(_family(kind), _other)(kind, whole)
 
 
 def _family(kind: str) -> str:
@@ -104,11 +104,7 @@ def _contact(kind: str, whole: Mapping[str, Any]) -> Event:
 
 def _stop(whole: Mapping[str, Any]) -> str:
     """Why the person may not be written to any more; every contact event is a snapshot that may say so."""
-    if str(whole.get("dnd")).lower() in TRUE:
-        return "crm_dnd"
-    if isinstance(whole.get("dndSettings"), Mapping) and dnd_status(whole, "email") in DND_ON:
-        return "crm_dnd_email"
-    return "crm_dnc_tag" if DNC_TAG in tags_of(_lists(whole)) else ""
+    return why_blocked({**whole, **_lists(whole)})
 
 
 def _message(kind: str, whole: Mapping[str, Any]) -> Event:
@@ -119,7 +115,7 @@ def _message(kind: str, whole: Mapping[str, Any]) -> Event:
         type=received,
         email=_address(whole, "from" if received == "message_received" else "to"),
         contact_ref=_text(whole, "contactId"),
-        reference=_text(whole, "messageId") or _text(whole, "emailMessageId"),
+        reference=_text(whole, "emailMessageId") or _text(whole, "messageId"),
         subject=_text(whole, "subject"),
         text=_text(whole, "body"),
         detail={
@@ -159,8 +155,15 @@ def _email_stats(kind: str, whole: Mapping[str, Any]) -> Event:
     )
 
 
-def _unknown(kind: str, whole: Mapping[str, Any]) -> Event:
-    return Event(**_frame(kind, whole), type="unknown", detail={"type": kind[:100]})
+def _other(kind: str, whole: Mapping[str, Any]) -> Event:
+    """The account itself, or a word that we don't know. One that was cut off still names its contact."""
+    contact = _text(whole, "contactId")
+    return Event(
+        **_frame(kind, whole),
+        type=TYPES.get(kind, "unknown"),
+        contact_ref=contact,
+        detail={"type": kind[:100]},
+    )
 
 
 READERS: Mapping[str, Callable[[str, Mapping[str, Any]], Event]] = {

@@ -7,10 +7,10 @@ Search shows a new opportunity only seconds later, so those made here are rememb
 """
 
 from servers.ghl import account
+from servers.ghl.access import DUPLICATE_OPPORTUNITY
 from servers.ghl.account import Ghl
-from servers.ghl.api import DUPLICATE_OPPORTUNITY, Raw
-from servers.ghl.effects import bound, find_contact
-from shared.address import read_address
+from servers.ghl.dialect import Raw
+from servers.ghl.finding import bound, find_contact, whose
 from shared.effect import Effect, Json, Outcome, Receipt, digest
 from shared.errors import Conflict, InDoubt, Invalid, Retryable
 from shared.gate import Permit
@@ -20,7 +20,7 @@ async def create_opportunity(
     ghl: Ghl, contact_id: str, email: str, name: str, stage: str, value_usd: int, key: str
 ) -> Outcome:
     """One opportunity; one that is there is adopted as it is, whatever its stage and value."""
-    contact_id, email = await _whose(ghl, contact_id, email)
+    contact_id, email = await whose(ghl, contact_id, email)
     content: dict[str, Json] = {
         "pipeline": ghl.options.pipeline,
         "contact_id": contact_id,
@@ -62,7 +62,7 @@ async def _create(ghl: Ghl, permit: Permit, effect: Effect) -> Receipt:
     pipeline = await ghl.location.pipeline()
     stage = account.stage_id(pipeline, str(content["stage"]))
     contact_id = await _contact_id(ghl, effect)
-    if not (await ghl.location.policy()).forbids_opportunities:
+    if await _must_look(ghl, contact_id):
         present = await _present(ghl, contact_id)
         if present:
             return _receipt(ghl, contact_id, str(present["id"]), created=False)
@@ -82,6 +82,13 @@ async def _create(ghl: Ghl, permit: Permit, effect: Effect) -> Receipt:
     return _receipt(ghl, contact_id, str(made["id"]), created=True)
 
 
+async def _must_look(ghl: Ghl, contact_id: str) -> bool:
+    """Not where the vendor refuses a second one by itself, nor for a contact that was made here and has none yet."""
+    if ghl.location.created.get(contact_id) and not ghl.location.opportunities.get(contact_id):
+        return False
+    return not (await ghl.location.policy()).forbids_opportunities
+
+
 def _existing(refusal: Invalid) -> str:
     """The id in the refusal of a duplicate; any other refusal goes on its way."""
     body = refusal.body if isinstance(refusal.body, dict) else {}
@@ -92,13 +99,13 @@ def _existing(refusal: Invalid) -> str:
 
 
 def _receipt(ghl: Ghl, contact_id: str, opportunity_id: str, *, created: bool) -> Receipt:
-    ghl.location.remember_opportunity(contact_id, opportunity_id)
+    ghl.location.opportunities.put(contact_id, opportunity_id)
     return Receipt(opportunity_id, {"created": created, "contact_id": contact_id})
 
 
 async def move_opportunity(ghl: Ghl, contact_id: str, email: str, stage: str, key: str) -> Outcome:
     """The contact's opportunity to that stage of our pipeline."""
-    contact_id, email = await _whose(ghl, contact_id, email)
+    contact_id, email = await whose(ghl, contact_id, email)
     stage_id = account.stage_id(await ghl.location.pipeline(), stage)
     found = await _of_contact(ghl, contact_id, email)
     if found and found.get("pipelineStageId") == stage_id:
@@ -131,17 +138,16 @@ async def _move(ghl: Ghl, permit: Permit, found: Raw, stage_id: str) -> Receipt:
     moved = await ghl.api.update_opportunity(permit, str(found["id"]), body)
     if moved.get("pipelineStageId") != stage_id:
         raise InDoubt("GoHighLevel does not show the new stage", code="unconfirmed")
-    return Receipt(str(found["id"]), {"from": str(found.get("pipelineStageId") or "")})
+    detail: dict[str, Json] = {
+        "contact_id": _contact_of(found),
+        "before": {"stage": str(found.get("pipelineStageId") or "")},
+        "after": {"stage": stage_id},
+    }
+    return Receipt(str(found["id"]), detail)
 
 
-async def _whose(ghl: Ghl, contact_id: str, email: str) -> tuple[str, str]:
-    """Id and address; without an address the CRM's is taken, so that the gate can check it."""
-    if email:
-        return contact_id, read_address(email).exact
-    found = await find_contact(ghl, contact_id, "")
-    if not found:
-        raise Invalid("there is no such contact", field="contact_id", code="not_found")
-    return contact_id, str(found.get("email") or "").strip().lower()
+def _contact_of(opportunity: Raw) -> str:
+    return str(opportunity.get("contactId") or (opportunity.get("contact") or {}).get("id") or "")
 
 
 async def _contact_id(ghl: Ghl, effect: Effect) -> str:
@@ -157,7 +163,7 @@ async def _contact_id(ghl: Ghl, effect: Effect) -> str:
 async def _present(ghl: Ghl, contact_id: str) -> Raw:
     """The contact's opportunity in our pipeline; empty when there is none, or none to be seen yet."""
     pipeline = await ghl.location.pipeline()
-    remembered = ghl.location.remembered_opportunity(contact_id)
+    remembered = ghl.location.opportunities.get(contact_id)
     if remembered:
         found = await ghl.api.get_opportunity(remembered)
         if found:

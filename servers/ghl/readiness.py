@@ -1,16 +1,51 @@
-"""Whether the location is set up for us: token, duplicate policy, fields, tags, pipeline, webhooks."""
+"""Whether the location is set up for us, and making what is missing: fields, tags, pipeline.
+
+missing field, tag, pipeline ─ created through the gate ─▶ applied
+                             ─ the token lacks the scope ─▶ failed, with the steps for a person
+missing stage, duplicates allowed ─▶ failed, "by_hand": changing a pipeline would replace all of its stages
+"""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from servers.ghl.account import Ghl, duplicate_policy, our_pipeline, resolve_fields
-from servers.ghl.contacts import CUSTOM, DNC_TAG, NUMBERS
-from shared.errors import SwarmError
-from shared.ports import Check
+from servers.ghl.account import Ghl, duplicate_policy, field_keys, our_pipeline, resolve_fields
+from servers.ghl.contacts import CUSTOM, NUMBERS
+from servers.ghl.dialect import Raw
+from servers.ghl.dnd import DNC_TAG
+from servers.ghl.effects import outcome_of
+from servers.ghl.finding import bound
+from shared.clock import iso
+from shared.effect import Effect, Json, Outcome, Receipt
+from shared.errors import Fatal, SwarmError
+from shared.gate import Permit
+from shared.ports import BatchOutcome, Check
 
-TAGS = ("alpha-swarm", "contacted", "replied", "meeting_booked")
-NUMERIC = {"icp_score"}
+TAGS = (
+    "alpha-swarm",
+    "tier_1",
+    "tier_2",
+    "tier_3",
+    "tier_4",
+    "contacted",
+    "replied",
+    "meeting_booked",
+    DNC_TAG,
+)
+# The vendor's type of each of our fields.
+NAMES: tuple[str, ...] = CUSTOM
+KINDS = dict.fromkeys(NAMES, "TEXT") | {
+    "icp_score": "NUMERICAL",
+    "enriched_at": "DATE",
+    "contacted_at": "DATE",
+}
+BY_HAND = "by_hand"
+DUPLICATES = (
+    "in Settings → Business Profile, switch off “Allow Duplicate Contact” and “Allow Duplicate Opportunity”"
+)
+Create = Callable[[Permit], Awaitable[Raw]]
 
 
+# ── checking ─────────────────────────────────────────────────────────────────────────────────────────────
 async def check(ghl: Ghl) -> tuple[Check, ...]:
     """Every check, read anew; one that fails does not hide the others."""
     ghl.location.forget()
@@ -19,6 +54,7 @@ async def check(ghl: Ghl) -> tuple[Check, ...]:
         ("custom_fields", _fields),
         ("pipeline", _pipeline),
         ("tags", _tags),
+        ("replies", _replies),
     )
     return (*[await _ask(ghl, name, one) for name, one in asked], _webhooks(ghl))
 
@@ -34,21 +70,26 @@ async def _location(ghl: Ghl) -> Check:
     policy = duplicate_policy(await ghl.api.location())
     if policy.forbids_contacts and policy.forbids_opportunities:
         return Check("location", ok=True, message="reached; the vendor refuses duplicates")
-    message = "reached; duplicate contacts or opportunities are allowed: switch that off in its settings"
-    return Check("location", ok=False, message=message)
+    return Check("location", ok=False, message=f"reached; duplicates are allowed: {DUPLICATES}")
 
 
 async def _fields(ghl: Ghl) -> Check:
-    keys: dict[str, str] = {name: ghl.options.fields.get(name, name) for name in CUSTOM}
-    found = resolve_fields(await ghl.api.custom_fields(), keys)
-    missing = [keys[name] for name in CUSTOM if name not in found]
-    textual = [keys[name] for name in NUMERIC if name in found and found[name].data_type not in NUMBERS]
+    missing, wrong = await _missing_fields(ghl)
     if missing:
-        message = f"make these contact fields under Settings → Custom Fields: {', '.join(missing)}"
+        message = f"missing, ghl_ensure_setup makes them: {', '.join(missing)}"
         return Check("custom_fields", ok=False, message=message)
-    if textual:
-        return Check("custom_fields", ok=False, message=f"these fields must be numbers: {', '.join(textual)}")
-    return Check("custom_fields", ok=True, message=f"all {len(found)} are there")
+    if wrong:
+        return Check("custom_fields", ok=False, message=f"these fields must be numbers: {', '.join(wrong)}")
+    return Check("custom_fields", ok=True, message=f"all {len(CUSTOM)} are there")
+
+
+async def _missing_fields(ghl: Ghl) -> tuple[list[str], list[str]]:
+    """Keys of the fields that the location lacks, and of those that have the wrong type."""
+    keys = field_keys(ghl.options)
+    found = resolve_fields(await ghl.api.custom_fields(), keys)
+    numeric = [name for name, kind in KINDS.items() if kind in NUMBERS and name in found]
+    missing = [keys[name] for name in CUSTOM if name not in found]
+    return missing, [keys[name] for name in numeric if found[name].data_type not in NUMBERS]
 
 
 async def _pipeline(ghl: Ghl) -> Check:
@@ -62,11 +103,20 @@ async def _pipeline(ghl: Ghl) -> Check:
 
 
 async def _tags(ghl: Ghl) -> Check:
-    there = {str(tag.get("name") or "").strip().casefold() for tag in await ghl.api.location_tags()}
-    missing = [tag for tag in (*TAGS, DNC_TAG) if tag not in there]
-    if missing:
-        return Check("tags", ok=True, message=f"not used yet: {', '.join(missing)}")
+    if missing := await _missing_tags(ghl):
+        message = f"not there yet, made with their first use or by ghl_ensure_setup: {', '.join(missing)}"
+        return Check("tags", ok=True, message=message)
     return Check("tags", ok=True, message="all are there")
+
+
+async def _missing_tags(ghl: Ghl) -> list[str]:
+    there = {str(tag.get("name") or "").strip().casefold() for tag in await ghl.api.location_tags()}
+    return [tag for tag in TAGS if tag not in there]
+
+
+async def _replies(ghl: Ghl) -> Check:
+    await ghl.api.export_messages(iso(ghl.clock.now()), "", 10)
+    return Check("replies", ok=True, message="missed replies can be found again")
 
 
 def _webhooks(ghl: Ghl) -> Check:
@@ -74,3 +124,122 @@ def _webhooks(ghl: Ghl) -> Check:
         return Check("webhooks", ok=True, message="signed ones and those with the shared secret are accepted")
     message = "set GHL_WEBHOOK_SECRET to take a workflow's webhooks; only signed ones are accepted now"
     return Check("webhooks", ok=bool(ghl.options.webhook_keys), message=message)
+
+
+# ── making ───────────────────────────────────────────────────────────────────────────────────────────────
+async def ensure(ghl: Ghl, key: str) -> BatchOutcome:
+    """One outcome for each thing that was missing, with what to do where it could not be made."""
+    parts = (_ensure_location, _ensure_fields, _ensure_tags, _ensure_pipeline)
+    outcomes = [one for part in parts for one in await _each(ghl, part, key)]
+    ghl.location.forget()
+    return BatchOutcome.of(outcomes)
+
+
+Part = Callable[[Ghl, str], Awaitable[list[Outcome]]]
+
+
+async def _each(ghl: Ghl, part: Part, key: str) -> list[Outcome]:
+    """One part; what can't even be read is told and hides no other."""
+    try:
+        return await part(ghl, key)
+    except SwarmError as error:
+        what = part.__name__.removeprefix("_ensure_")
+        return [Outcome("failed", reason=error.code or error.kind, message=f"{what}: {error.message}")]
+
+
+async def _ensure_location(ghl: Ghl, _key: str) -> list[Outcome]:
+    policy = duplicate_policy(await ghl.api.location())
+    if policy.forbids_contacts and policy.forbids_opportunities:
+        return []
+    return [Outcome("failed", reason=BY_HAND, message=f"location: {DUPLICATES}")]
+
+
+async def _ensure_fields(ghl: Ghl, key: str) -> list[Outcome]:
+    missing, wrong = await _missing_fields(ghl)
+    ours = {theirs: name for name, theirs in field_keys(ghl.options).items()}
+    made = [await _make(ghl, "custom_field", field, KINDS[ours[field]], key) for field in missing]
+    by_hand = [
+        f"field {field}: its type must be a number; make it anew under Settings → Custom Fields"
+        for field in wrong
+    ]
+    return made + [Outcome("failed", reason=BY_HAND, message=message) for message in by_hand]
+
+
+async def _ensure_tags(ghl: Ghl, key: str) -> list[Outcome]:
+    return [await _make(ghl, "tag", tag, "", key) for tag in await _missing_tags(ghl)]
+
+
+async def _ensure_pipeline(ghl: Ghl, key: str) -> list[Outcome]:
+    listed = await ghl.api.pipelines()
+    try:
+        our_pipeline(listed, ghl.options.pipeline)
+    except Fatal:
+        return [await _make(ghl, "pipeline", ghl.options.pipeline, "", key)]
+    found = await _pipeline(ghl)
+    return [] if found.ok else [Outcome("failed", reason=BY_HAND, message=f"pipeline: {found.message}")]
+
+
+async def _make(ghl: Ghl, what: str, name: str, kind: str, key: str) -> Outcome:
+    """Create one thing of the location; where the scope is missing, say how a person does it."""
+    content: dict[str, Json] = {
+        "what": what,
+        "name": name,
+        "kind": kind,
+        "stages": list[Json](ghl.options.stages),
+    }
+    effect = Effect(
+        vendor="ghl",
+        action=f"create_{what}",
+        target=f"location:{ghl.api.location_id}",
+        intent=f"setup:{what}:{name}",
+        content=content,
+        idempotency_key=f"{key}:{what}:{name}" if key else "",
+    )
+
+    async def perform(permit: Permit) -> Receipt:
+        if what == "pipeline" and not ghl.api.dialect.creates_pipelines:
+            raise Fatal("pipelines can be created with version v3 only", code="old_version")
+        made = await _creator(ghl, what, name, kind)(permit)
+        return Receipt(str(made["id"]), {"what": what, "name": name})
+
+    made = await outcome_of(ghl.gate.submit(effect, perform, bound(ghl, find_made)))
+    told = {"applied": "created", "replayed": "created before", "simulated": "would be created"}
+    said = told.get(made.status) or f"{made.message}. By hand: {_steps(ghl, what, name, kind)}"
+    return replace(made, message=f"{what.replace('_', ' ')} {name}: {said}")
+
+
+def _creator(ghl: Ghl, what: str, name: str, kind: str) -> Create:
+    makers: dict[str, Create] = {
+        "custom_field": lambda permit: ghl.api.create_custom_field(permit, display_name(name), kind),
+        "tag": lambda permit: ghl.api.create_tag(permit, name),
+        "pipeline": lambda permit: ghl.api.create_pipeline(permit, name, ghl.options.stages),
+    }
+    return makers[what]
+
+
+def display_name(key: str) -> str:
+    """What makes the vendor give the field this key: `icp_score` comes of "Icp Score"."""
+    return key.replace("_", " ").title()
+
+
+def _steps(ghl: Ghl, what: str, name: str, kind: str) -> str:
+    steps = {
+        "custom_field": f"Settings → Custom Fields → Add Field for contacts, type {kind}, name “{display_name(name)}”",
+        "tag": f"Settings → Tags → New Tag “{name}”",
+        "pipeline": (
+            f"Opportunities → Pipelines → Create Pipeline “{name}” with the stages {', '.join(ghl.options.stages)} "
+            "in this order (by API it needs the scope pipelines.create)"
+        ),
+    }
+    return steps[what]
+
+
+async def find_made(ghl: Ghl, effect: Effect) -> Receipt | None:
+    """A thing of the location is there when it is listed."""
+    what, name = str(effect.content["what"]), str(effect.content["name"])
+    if what == "custom_field":
+        found = resolve_fields(await ghl.api.custom_fields(), {"it": name})
+        return Receipt(found["it"].id, {"found": True}) if found else None
+    listed = await (ghl.api.location_tags() if what == "tag" else ghl.api.pipelines())
+    named = [raw for raw in listed if str(raw.get("name") or "").strip().casefold() == name.casefold()]
+    return Receipt(str(named[0].get("id")), {"found": True}) if named else None

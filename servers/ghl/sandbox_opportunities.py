@@ -6,7 +6,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from servers.ghl.sandbox_state import Entity, Refused, State, check
+from servers.ghl.sandbox_contacts import version_of
+from servers.ghl.sandbox_state import Entity, Refused, State, check, check_query, pipeline_of
 
 Body = Mapping[str, Any]
 
@@ -18,16 +19,45 @@ UPDATE = {
     "customFields": "list",
 }
 CREATE = {**UPDATE, "locationId": "text", "contactId": "text"}
-FILTERS = ("contactId", "pipelineId", "pipelineStageId", "status")
+# What a search is asked by, in the newest version and in the older ones → our name of it.
+FILTERS = {
+    "v3": {"contactId": "contactId", "pipelineId": "pipelineId", "pipelineStageId": "pipelineStageId"},
+    "older": {"contact_id": "contactId", "pipeline_id": "pipelineId", "pipeline_stage_id": "pipelineStageId"},
+}
+LOCATIONS = {"v3": "locationId", "older": "location_id"}
+OTHERS = ("status", "limit", "page", "q", "id", "order", "date", "endDate", "startAfter", "startAfterId")
+PIPELINE = {
+    **dict.fromkeys(("name", "locationId", "colorRenderMode"), "text"),
+    **dict.fromkeys(("showInFunnel", "showInPieChart", "useOpportunityProbability"), "flag"),
+    "stages": "list",
+}
 REQUIRED = ("pipelineId", "locationId", "name", "status", "contactId")
 DUPLICATE = "Can not create duplicate opportunity for the contact."
 
 
 def pipelines(state: State, request: Request, _: Body) -> Response:
     """GET /opportunities/pipelines"""
+    check_query(request.query_params, ("locationId",))
     location_id = state.check_location(request.query_params.get("locationId"))
-    listed = [{**pipeline, "locationId": location_id} for pipeline in state.pipelines]
+    listed = [{**pipeline, "locationId": location_id} for pipeline in state.listed("pipelines")]
     return JSONResponse({"pipelines": listed})
+
+
+def create_pipeline(state: State, request: Request, body: Body) -> Response:
+    """POST /opportunities/pipelines: the newest version only; names are unique whatever their case"""
+    if version_of(request) != "v3":
+        raise Refused(404, "Cannot POST /opportunities/pipelines")
+    check(body, PIPELINE, ("name", "locationId", "stages"))
+    state.check_location(body["locationId"])
+    names = [str(stage.get("name") or "") for stage in body["stages"]]
+    if body["name"].casefold() in {one["name"].casefold() for one in state.listed("pipelines")}:
+        raise Refused(400, "Pipeline name already exists.")
+    if not all(names) or len({name.casefold() for name in names}) != len(names):
+        raise Refused(422, ["stages must have unique names"])
+    made = pipeline_of(state.sandbox.identifier(), body["name"], names)
+    state.listed("pipelines").append(made)
+    state.sandbox.record("create_pipeline", body["name"], pipeline_id=made["id"], stages=names)
+    return JSONResponse({**made, "locationId": body["locationId"], "position": "a0V"})
 
 
 def create(state: State, _: Request, body: Body) -> Response:
@@ -74,23 +104,27 @@ def get(state: State, request: Request, _: Body) -> Response:
 
 
 def search(state: State, request: Request, _: Body) -> Response:
-    """GET /opportunities/search"""
-    asked = request.query_params
-    state.check_location(asked.get("locationId"))
-    wanted = {name: asked[name] for name in FILTERS if name in asked}
+    """GET /opportunities/search: parameters are spelt as the version has them"""
+    era = "v3" if version_of(request) == "v3" else "older"
+    asked, names = request.query_params, FILTERS[era]
+    check_query(asked, (LOCATIONS[era], *names, *OTHERS))
+    state.check_location(asked.get(LOCATIONS[era]))
+    wanted = {ours: asked[name] for name, ours in names.items() if name in asked}
     every = state.indexed("opportunities")
     rows = [row for row in every if all(row[name] == value for name, value in wanted.items())]
+    rows = [row for row in rows if asked.get("status", "all") in {"all", row["status"]}]
     shown = rows[: int(asked.get("limit", 20))]
     meta = {"total": len(rows), "currentPage": 1}
     return JSONResponse({"opportunities": shown, "meta": meta, "aggregations": {}})
 
 
 ENDPOINTS = (
-    ("GET", "/opportunities/pipelines", pipelines),
-    ("GET", "/opportunities/search", search),
-    ("POST", "/opportunities/", create),
-    ("GET", "/opportunities/{opportunity_id}", get),
-    ("PUT", "/opportunities/{opportunity_id}", update),
+    ("GET", "/opportunities/pipelines", pipelines, "opportunities.readonly"),
+    ("POST", "/opportunities/pipelines", create_pipeline, "pipelines.create"),
+    ("GET", "/opportunities/search", search, "opportunities.readonly"),
+    ("POST", "/opportunities/", create, "opportunities.write"),
+    ("GET", "/opportunities/{opportunity_id}", get, "opportunities.readonly"),
+    ("PUT", "/opportunities/{opportunity_id}", update, "opportunities.write"),
 )
 
 
@@ -109,7 +143,7 @@ def _opportunity(state: State, request: Request) -> Entity:
 
 def _check_place(state: State, pipeline_id: str, stage_id: str | None) -> str:
     """The stage; the first one where none is given."""
-    for pipeline in state.pipelines:
+    for pipeline in state.listed("pipelines"):
         if pipeline["id"] == pipeline_id:
             stages = [str(stage["id"]) for stage in pipeline["stages"]]
             if stage_id is None or stage_id in stages:

@@ -18,6 +18,26 @@ FIELDS = (
     ("enriched_at", "Enriched At", "DATE"),
     ("contacted_at", "Contacted At", "DATE"),
 )
+WORKFLOWS = (
+    ("sandbox-workflow-1", "Nurture", "published"),
+    ("sandbox-workflow-2", "Half done", "draft"),
+)
+# What a person would switch in the vendor's pages, or what differs from one location to the next.
+LOCATION: Mapping[str, Any] = {
+    "id": "",  # empty: any
+    "allowDuplicateContact": False,
+    "allowDuplicateOpportunity": False,
+    "search_lag": 1.0,  # seconds
+    "duplicate_order": ["email", "phone"],  # which field tells that somebody is there already
+    "names_duplicate": True,  # whether the refusal of a duplicate names the contact
+    "shows_secondary": True,  # whether a contact shows its other addresses
+    "shows_fields": True,  # whether the answer to a write shows custom fields
+    "dnd_merges": False,  # whether a part of dndSettings leaves the rest alone
+    "calls": 100,  # in ten seconds
+    "missing_scopes": [],
+}
+# Channels as the older versions and the webhooks write them.
+CAPITALS = {"call": "Call", "email": "Email", "sms": "SMS", "whatsApp": "WhatsApp", "gmb": "GMB", "fb": "FB"}
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
@@ -31,24 +51,24 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
 
 
 def initial() -> Entity:
-    """A location with our fields and pipeline, and nobody in it. An empty location id stands for any."""
+    """A location with our fields and pipeline, and nobody in it."""
     return {
         "contacts": {},
         "opportunities": {},
+        "messages": {},
         "index": {"contacts": {}, "opportunities": {}},
         "pending": [],
-        "location": {
-            "id": "",
-            "allowDuplicateContact": False,
-            "allowDuplicateOpportunity": False,
-            "search_lag": 1.0,
-        },
-        "fields": [_field(position, *field) for position, field in enumerate(FIELDS)],
-        "pipelines": [_pipeline()],
+        "location": json.loads(json.dumps(dict(LOCATION))),
+        "fields": [field_of(position, *field) for position, field in enumerate(FIELDS)],
+        "pipelines": [pipeline_of("sandboxPipeline00001", "Alpha Swarm Pipeline", STAGES)],
+        "workflows": [dict(zip(("id", "name", "status"), one, strict=True)) for one in WORKFLOWS],
+        "tags": [],
+        "oauth": {"refresh": "sandbox-refresh", "code": "sandbox-code", "access": {}},
     }
 
 
-def _field(position: int, key: str, name: str, data_type: str) -> Entity:
+def field_of(position: int, key: str, name: str, data_type: str) -> Entity:
+    """A custom field of contacts."""
     return {
         "id": f"sandboxField{position:08d}",
         "name": name,
@@ -59,9 +79,11 @@ def _field(position: int, key: str, name: str, data_type: str) -> Entity:
     }
 
 
-def _pipeline() -> Entity:
-    stages = [{"id": f"sandbox-stage-{n}", "name": name, "position": n} for n, name in enumerate(STAGES)]
-    return {"id": "sandboxPipeline00001", "name": "Alpha Swarm Pipeline", "stages": stages}
+def pipeline_of(pipeline_id: str, name: str, stages: Sequence[str]) -> Entity:
+    """A pipeline with its stages in order."""
+    prefix = "sandbox-stage" if pipeline_id.startswith("sandboxPipeline") else pipeline_id
+    listed = [{"id": f"{prefix}-{n}", "name": stage, "position": n} for n, stage in enumerate(stages)]
+    return {"id": pipeline_id, "name": name, "stages": listed}
 
 
 class State:
@@ -70,17 +92,20 @@ class State:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
 
-    @property
-    def contacts(self) -> dict[str, Entity]:
+    def of(self, kind: Literal["contacts", "opportunities", "messages"]) -> dict[str, Entity]:
         """By id, as GET by id shows them."""
-        found: dict[str, Entity] = self.sandbox.state["contacts"]
+        found: dict[str, Entity] = self.sandbox.state[kind]
         return found
 
     @property
+    def contacts(self) -> dict[str, Entity]:
+        """By id."""
+        return self.of("contacts")
+
+    @property
     def opportunities(self) -> dict[str, Entity]:
-        """By id, as GET by id shows them."""
-        found: dict[str, Entity] = self.sandbox.state["opportunities"]
-        return found
+        """By id."""
+        return self.of("opportunities")
 
     @property
     def location(self) -> Entity:
@@ -88,16 +113,9 @@ class State:
         found: Entity = self.sandbox.state["location"]
         return found
 
-    @property
-    def fields(self) -> list[Entity]:
-        """Its custom fields."""
-        found: list[Entity] = self.sandbox.state["fields"]
-        return found
-
-    @property
-    def pipelines(self) -> list[Entity]:
-        """Its pipelines."""
-        found: list[Entity] = self.sandbox.state["pipelines"]
+    def listed(self, kind: Literal["fields", "pipelines", "workflows", "tags"]) -> list[Any]:
+        """What the location has of a kind."""
+        found: list[Any] = self.sandbox.state[kind]
         return found
 
     def now(self) -> str:
@@ -125,9 +143,16 @@ class State:
                 return contact
         raise KeyError("no contact has this address")
 
-    def shown(self, entity: Mapping[str, Any]) -> Entity:
-        """What an answer carries: nothing that is empty."""
-        return {key: value for key, value in entity.items() if value is not None and value != ""}
+    def shown(self, entity: Mapping[str, Any], version: str = "v3", *, written: bool = False) -> Entity:
+        """What an answer carries: nothing that is empty, and channels as the version spells them."""
+        found = {key: value for key, value in entity.items() if value is not None and value != ""}
+        if version != "v3" and "dndSettings" in found:
+            found["dndSettings"] = {CAPITALS.get(k, k): v for k, v in found["dndSettings"].items()}
+        if not self.location["shows_secondary"]:
+            found.pop("additionalEmails", None)
+        if written and not self.location["shows_fields"]:
+            found.pop("customFields", None)
+        return found
 
     def touch(self, entity: Entity, kind: Literal["contacts", "opportunities"] = "contacts") -> None:
         """Changed now; search shows it after the lag."""
@@ -143,7 +168,8 @@ class State:
         for _, of, entity in (entry for entry in pending if entry[0] <= now):
             self.sandbox.state["index"][of][entity["id"]] = entity
         self.sandbox.state["pending"] = [entry for entry in pending if entry[0] > now]
-        return list(self.sandbox.state["index"][kind].values())
+        found = self.sandbox.state["index"][kind]
+        return [entity for key, entity in found.items() if key in self.of(kind)]
 
 
 def check(body: Mapping[str, Any], allowed: Mapping[str, str], required: Sequence[str] = ()) -> None:
@@ -156,6 +182,12 @@ def check(body: Mapping[str, Any], allowed: Mapping[str, str], required: Sequenc
             problems.append(problem)
     if problems:
         raise Refused(422, problems)
+
+
+def check_query(given: Mapping[str, str], allowed: Sequence[str]) -> None:
+    """422 for a query parameter that the version doesn't know."""
+    if unknown := [name for name in given if name not in allowed]:
+        raise Refused(422, [f"property {name} should not exist" for name in unknown])
 
 
 KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {

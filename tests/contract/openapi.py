@@ -174,7 +174,7 @@ def _translated(node: Any) -> Any:
     }
     if _slipped(done):
         return {key: value for key, value in done.items() if key not in {"type", "properties", "items"}}
-    if done.get("items") == LIST_OF_ANYTHING:
+    if done.get("items") == LIST_OF_ANYTHING or _items_slipped(done):
         done["items"] = {}
     return _bounds(_nullable(done))
 
@@ -184,6 +184,13 @@ def _slipped(schema: Mapping[str, Any]) -> bool:
     if "example" not in schema or not isinstance(schema.get("type"), str):
         return False
     return schema["type"] == "object" and not isinstance(schema["example"], dict)
+
+
+def _items_slipped(schema: Mapping[str, Any]) -> bool:
+    """Whether a list of texts has objects in its example."""
+    example, items = schema.get("example"), schema.get("items")
+    texts = isinstance(items, dict) and items.get("type") == "string"
+    return texts and isinstance(example, list) and any(isinstance(one, dict) for one in example)
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
