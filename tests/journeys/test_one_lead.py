@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from orchestrator.runs import Run
 from servers.ghl.sandbox_state import FIELDS
-from shared import pipeline_schema as schema
+from shared import pipeline_schema, schema
 from shared.audit import Verdict
 from shared.sandbox import MAX_SHOWN
 from tests.journeys.journey import (
@@ -31,18 +31,18 @@ from tests.journeys.journey import (
 TABLES = (
     schema.approval_item,
     schema.audit_leaf,
-    schema.campaign,
-    schema.campaign_lead,
+    pipeline_schema.campaign,
+    pipeline_schema.campaign_lead,
     schema.effect,
-    schema.event,
-    schema.handoff,
+    pipeline_schema.event,
+    pipeline_schema.handoff,
     schema.inbound,
-    schema.lead,
+    pipeline_schema.lead,
     schema.process,
-    schema.reply,
-    schema.run_lead,
+    pipeline_schema.reply,
+    pipeline_schema.run_lead,
     schema.spend,
-    schema.stop,
+    pipeline_schema.stop,
 )
 # What the run itself asks of the vendors; the rest answers to what people do, or prepares.
 OF_THE_RUN = {
@@ -113,9 +113,9 @@ async def travelled(folder: Path, binding: Binding, *, safe: bool) -> Story:
         await journey.approve(AE)
         run = await journey.finished(run)
         if not safe:
-            await journey.some(schema.handoff)
+            await journey.some(pipeline_schema.handoff)
             await journey.done("ghl", "update_opportunity")
-        campaign = (await journey.rows(schema.campaign))[0]["vendor_ref"]
+        campaign = (await journey.rows(pipeline_schema.campaign))[0]["vendor_ref"]
         assert await journey.post_event(unsubscribed(person, campaign)) == 200
         await journey.stopped(person.email)
         return await told(journey, person, run)
