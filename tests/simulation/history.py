@@ -91,8 +91,8 @@ class Checker:
         self.found = Found()
         self._ops = {op.key: op for op in ops}
         self._spelled = spelled
-        self._on_the_wire = on_the_wire  # calls that may be out when a kill returns
-        self._late: Counter[int] = Counter()  # how many left after that kill all the same
+        self._on_the_wire = on_the_wire  # calls that may be out when a stop returns
+        self._late: Counter[int] = Counter()  # how many left after that stop all the same
         self._killed = False
         self._suppressed: set[str] = set()
         self._stopped: dict[str, str] = {}  # scope → until
@@ -100,6 +100,10 @@ class Checker:
         self._claimed: dict[str, list[str]] = {}  # key → fingerprints, one per claim
         self._commits: list[Commit] = []
         self._acts: list[Act] = []
+
+    def knows(self, ops: Iterable[Op]) -> None:
+        """More that is wanted."""
+        self._ops.update({op.key: op for op in ops})
 
     def approved(self, identifier: str, yes: Yes) -> None:
         """Somebody said yes to this."""
@@ -162,9 +166,11 @@ class Checker:
                     self.found.after_kill.append(
                         f"{op.name} left at {commit.began}, after the kill at {kill}"
                     )
-            if self._in_force("suppress", "lift", op.person, commit.began) is not None:
-                told = f"{op.name} left at {commit.began}, after {op.person} was suppressed"
-                self.found.after_suppression.append(told)
+            if (since := self._in_force("suppress", "lift", op.person, commit.began)) is not None:
+                self._late[since] += 1
+                if self._late[since] > self._on_the_wire:
+                    told = f"{op.name} left at {commit.began}, after {op.person} was suppressed"
+                    self.found.after_suppression.append(told)
         self._doubles({commit.key for commit in commits})
 
     def _in_force(self, on: str, off: str, person: str, moment: int) -> int | None:

@@ -113,10 +113,11 @@ class Installation:
     acts: list[Act] = field(default_factory=list)
     seen: int = 0  # entries of the audit log that the checker has
     shown: int = 0  # commits that the checker has
+    on_the_wire: int = 0
 
     def __post_init__(self) -> None:
         self.vendor = Vendor(self.clock, self.moments)
-        self.checker = Checker(OPS.values(), SPELLED)
+        self.checker = Checker(OPS.values(), SPELLED, on_the_wire=self.on_the_wire)
 
     # ── processes ────────────────────────────────────────────────────────────────────────────────────────
     async def start(self) -> Process:
@@ -287,8 +288,11 @@ def _statuses(connection: sa.Connection) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def installed(processes: int = 2) -> AsyncIterator[Installation]:
-    """An installation with so many processes, on a folder of its own that is gone afterwards."""
+async def installed(processes: int = 2, on_the_wire: int = 0) -> AsyncIterator[Installation]:
+    """An installation with so many processes, on a folder of its own that is gone afterwards.
+
+    `on_the_wire`: how many calls may leave after a stop, because they were decided before it.
+    """
     folder = where()
     home = folder / "home"
     try:
@@ -296,7 +300,7 @@ async def installed(processes: int = 2) -> AsyncIterator[Installation]:
             async with open_kernel(_settings(_template()), clock=HandClock()):
                 pass
         shutil.copytree(_template(), home)
-        world = Installation(home, _settings(home))
+        world = Installation(home, _settings(home), on_the_wire=on_the_wire)
         for _ in range(processes):
             world.processes.append(await world.start())
         try:

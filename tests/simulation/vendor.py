@@ -13,6 +13,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 
 from shared.effect import fingerprint
@@ -136,7 +137,9 @@ class Wire(httpx.AsyncBaseTransport):
         if fault == "slow":
             self.vendor.clock.move(8.0)
         again = httpx.Request(request.method, request.url, json=told)
+        await anyio.lowlevel.checkpoint()  # on the wire: others may be at it meanwhile
         answer = await self._app.handle_async_request(again)
+        await anyio.lowlevel.checkpoint()  # done there, and nobody here knows
         if fault == "crash_after" and self.die:
             await self.die()
         if fault in {"drop_after", "crash_after"}:
