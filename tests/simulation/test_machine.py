@@ -38,6 +38,8 @@ from tests.simulation.model import FAULTS, OK, Approved, Model
 CI = (200, 50)  # histories, steps in each
 SOAK = (2_000, 100)
 SECRET = {"x-swarm-secret": "sandbox-instantly-secret"}
+# Which webhooks stop somebody: one that asks for it, and an answer that does.
+HOOKS = {"lead_unsubscribed": True, "reply_received": True, "email_bounced": False, "email_sent": False}
 UNSURE = {"claimed": "in_doubt"}
 
 SCOPES = ("all", "campaign:c1", "vendor:ghl")
@@ -286,7 +288,7 @@ class History(RuleBasedStateMachine):
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────
     @rule(
         number=process,
-        what=st.sampled_from(("lead_unsubscribed", "email_bounced", "email_sent", "email_opened")),
+        what=st.sampled_from(sorted(HOOKS)),
         who=person,
         told=st.integers(1, 3),
         times=st.sampled_from((1, 1, 3)),
@@ -295,6 +297,7 @@ class History(RuleBasedStateMachine):
     def webhook(self, number: int, what: str, who: str, told: int, times: int, genuine: bool) -> None:
         """Late, twice, out of order and forged: only a new and genuine one stops somebody, and none lets them go on."""
         said = {"event_type": what, "lead_email": who, "timestamp": f"2026-03-0{told}T09:00:00Z"}
+        said["reply_text"] = "Please remove me from your list."
         headers = SECRET if genuine else {"x-swarm-secret": "guessed"}
 
         async def deliver() -> list[int]:
@@ -312,7 +315,7 @@ class History(RuleBasedStateMachine):
                 return await deliver()
 
         new = genuine and (what, who, told) not in self.told
-        stops = new and what in {"lead_unsubscribed", "email_bounced"}
+        stops = new and HOOKS[what]
         answers = self.run(stop() if stops else deliver())
         assert set(answers) == {200 if genuine else 401}
         if genuine:
