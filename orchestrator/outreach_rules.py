@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.scoring_rules import Days, Phrase
 from shared.lead import SourceType, Tier
-from shared.settings import Strict
+from shared.strict import Strict
 
 CampaignType = Literal[
     "competitor_displacement", "event_followup", "thought_leadership", "community_outreach", "website_visitor"

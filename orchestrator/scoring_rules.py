@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from orchestrator.titles import phrase, title_words
 from shared.lead import SourceType, Tier
-from shared.settings import Strict
+from shared.strict import Strict
 
 Points = Annotated[int, Field(ge=0, le=100)]
 Days = Annotated[int, Field(ge=0, le=365)]

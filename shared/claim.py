@@ -18,10 +18,11 @@ import sqlalchemy as sa
 from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Entry, append
+from shared.budgets import Budgets
 from shared.clock import Clock
 from shared.effect import REASONS, Effect, Json, Outcome
 from shared.ledger import Proposal, Row
-from shared.limits import LONGEST_WAIT, Limits
+from shared.limits import LONGEST_WAIT, Limits, Place
 from shared.presence import Presence
 from shared.settings import SafetyFile
 from shared.sql import insertion, run, value
@@ -31,7 +32,6 @@ from shared.telemetry import correlation
 
 ORDER = {reason: rank for rank, reason in enumerate(REASONS)}
 LEASE = insertion("lease", ("id", "process", "what", "until"))
-SOON = 0.005  # seconds: a reserved moment this near is now
 Verdict = Literal["go", "done", "look", "wait"]
 
 
@@ -55,7 +55,7 @@ class Batch:
     claimed: dict[str, int] = field(
         default_factory=dict
     )  # key → which attempt; set by the transaction itself
-    moment: float | None = None  # the reserved place in the vendor's rate limit
+    place: Place | None = None  # in the vendor's rate limit
     lease: str = ""
     until: float = 0.0  # when the call must be over, in seconds since 1970
 
@@ -90,6 +90,7 @@ class Claims:
         approvals: Approvals,
         suppression: Suppression,
         limits: Limits,
+        budgets: Budgets,
         rules: SafetyFile,
     ) -> None:
         self._clock = clock
@@ -98,6 +99,7 @@ class Claims:
         self._approvals = approvals
         self._suppression = suppression
         self._limits = limits
+        self._budgets = budgets
         self._rules = rules
         self._calls = 0
         self.under_way: set[str] = set()  # keys claimed by this process and not settled yet
@@ -165,23 +167,23 @@ class Claims:
     def against(self, connection: sa.Connection, safety: Safety, effects: Sequence[Effect]) -> dict[str, str]:
         """Key → the most serious reason, for those that may not happen."""
         unapproved = self._approvals.check(connection, effects)
-        asked = [address for effect in effects if not self._stops(effect) for address in effect.people]
+        asked = [address for effect in effects if not self.stops(effect) for address in effect.people]
         unreachable = self._suppression.check(connection, asked)
         found: dict[str, str] = {}
         for effect in effects:
             reasons = {self._switched_off(safety, effect), unapproved.get(effect.key, "")}
-            if not self._stops(effect):
+            if not self.stops(effect):
                 reasons.update(unreachable.get(address, "") for address in effect.people)
             if reason := min(reasons - {""}, key=ORDER.__getitem__, default=""):
                 found[effect.key] = reason
         return found
 
-    def _stops(self, effect: Effect) -> bool:
+    def stops(self, effect: Effect) -> bool:
         """What needs a person's yes is no stop, whatever it calls itself."""
         return effect.stops and not self._approvals.needed(effect)
 
     def _switched_off(self, safety: Safety, effect: Effect) -> str:
-        if self._stops(effect):
+        if self.stops(effect):
             return "read_only" if safety.read_only else ""
         if safety.killed:
             return "kill_switch"
@@ -205,7 +207,7 @@ class Claims:
 
     def _simulate(self, this: _Round, effects: Sequence[Effect]) -> None:
         """Safe mode: the caps are asked too, and nothing is spent."""
-        over = self._limits.spend(this.connection, effects, really=False)
+        over = self._budgets.spend(this.connection, effects, self.stops, really=False)
         self._refuse(this, effects, over)
         for effect in effects:
             if effect.key not in over:
@@ -227,14 +229,14 @@ class Claims:
         """Rate limit, lease and budget, and then the claim itself."""
         if not effects:
             return
-        at = self._room(this, all(self._stops(effect) for effect in effects))
+        at = self._room(this, all(self.stops(effect) for effect in effects))
         if at is not None and at > self._clock.now().timestamp() + LONGEST_WAIT:
             self._refuse(this, effects, {effect.key: "limit" for effect in effects})
             return
         if at is not None:
             this.decisions.update({effect.key: Decision("wait", at=at) for effect in effects})
             return
-        over = self._limits.spend(this.connection, effects)
+        over = self._budgets.spend(this.connection, effects, self.stops)
         self._refuse(this, effects, over)
         self._claim(this, [effect for effect in effects if effect.key not in over])
 
@@ -259,13 +261,9 @@ class Claims:
             out = value(this.connection, "SELECT count(*) FROM lease WHERE until > ?", now)
             if out >= self._rules.concurrent_calls:
                 return 0.0
-        late = self._rules.limiter_margin_seconds / 2  # the rest is for the network
-        held = this.batch.moment
-        in_time = held is not None and held <= now + SOON and now - held <= late
-        if in_time and not self._limits.blocked(this.connection, vendor):
-            return None
-        this.batch.moment = self._limits.reserve(this.connection, vendor)
-        return this.batch.moment if this.batch.moment > now + SOON else None
+        place = self._limits.enter(this.connection, vendor, this.batch.place, first=stopping)
+        this.batch.place = place
+        return None if place.goes else place.at
 
     def _take_lease(self, this: _Round, effect: Effect) -> None:
         self._calls += 1

@@ -17,11 +17,13 @@ import sqlalchemy as sa
 from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Audit
+from shared.budgets import Budgets
 from shared.claim import Batch, Claims, Decision, refused, sentence
 from shared.clock import Clock, parse
 from shared.effect import Effect, Outcome, Receipt
 from shared.errors import Conflict, InDoubt, Invalid, NotSent, SwarmError
 from shared.limits import Limits
+from shared.precedence import going_first
 from shared.presence import Presence
 from shared.settings import SafetyFile
 from shared.settlement import Ended, Landing, Settlement, outcome
@@ -144,6 +146,7 @@ class Gate:
         approvals: Approvals,
         suppression: Suppression,
         limits: Limits,
+        budgets: Budgets,
         audit: Audit,
         rules: SafetyFile,
         settle: Mapping[str, float] | None = None,
@@ -161,9 +164,10 @@ class Gate:
             approvals=approvals,
             suppression=suppression,
             limits=limits,
+            budgets=budgets,
             rules=rules,
         )
-        self._settlement = Settlement(clock, limits)
+        self._settlement = Settlement(clock, budgets)
         self._turn = anyio.Lock()  # one at a time of those that wait for a call to end
         self._owed: list[Landing] = []  # over, but the database could not be told yet
 
@@ -335,7 +339,8 @@ class Gate:
         permits = {key: Permit(flight, batch.effects[key]) for key in batch.claimed}
         ended: Ended = {}
         try:
-            with anyio.fail_after(self._rules.call_deadline_seconds):
+            stopping = all(self._claims.stops(effect) for effect in batch.effects.values())
+            with going_first(stopping), anyio.fail_after(self._rules.call_deadline_seconds):
                 ended = await perform_many(permits)
         except TimeoutError:
             ended = dict.fromkeys(permits, InDoubt("no answer within the deadline", code="deadline"))

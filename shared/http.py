@@ -21,6 +21,7 @@ from shared.gate import Permit
 from shared.limits import Limits
 from shared.retry import may_repeat, retry_after, strategy
 from shared.settings import VendorSettings
+from shared.store import Unavailable
 from shared.telemetry import correlation, logger
 
 log = logger("http")
@@ -127,7 +128,7 @@ class ApiClient:
 
         async def once() -> Answer:
             await self._limits.pace(self.vendor.name, bucket)
-            return await self._send(request, writing=False)
+            return await self._send(request, bucket, writing=False)
 
         return await self._trying(once, bucket, writing=False, repeatable=True)
 
@@ -155,7 +156,7 @@ class ApiClient:
                 ready = False
                 permit.check_time(self._clock.now().timestamp())
                 try:
-                    return await self._send(request, writing=True)
+                    return await self._send(request, bucket, writing=True)
                 except InDoubt:
                     doubted = True
                     raise
@@ -196,9 +197,9 @@ class ApiClient:
                     raise
         raise AssertionError("tenacity ends by returning or raising")
 
-    async def _send(self, request: httpx.Request, *, writing: bool) -> Answer:
+    async def _send(self, request: httpx.Request, bucket: str, *, writing: bool) -> Answer:
         """One request, one answer, within the deadline and the size cap."""
-        started = self._clock.monotonic()
+        started, sent = self._clock.monotonic(), self._clock.now().timestamp()
         status = 0
         try:
             with anyio.fail_after(self.vendor.file.timeout.total):
@@ -213,7 +214,15 @@ class ApiClient:
             took = round((self._clock.monotonic() - started) * 1000)
             told = {"method": request.method, "path": _shape(request.url.path), "status": status, "ms": took}
             log.info("http.call", vendor=self.vendor.name, **told)
+        await self._heard(bucket, response.headers, sent)
         return self._read(response, body, writing=writing)
+
+    async def _heard(self, bucket: str, headers: Mapping[str, str], sent: float) -> None:
+        """What the answer says of the limits. That it can't be written down takes nothing from the answer."""
+        try:
+            await self._limits.heard(self.vendor.name, bucket, headers, sent)
+        except Unavailable:
+            log.warning("http.limits_not_noted", vendor=self.vendor.name)
 
     def _request(self, method: str, path: str, params: Params | None, json: Any) -> httpx.Request:
         """The request, built before anything is sent. Raises `Invalid` for what can't be one.

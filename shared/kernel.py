@@ -9,6 +9,7 @@ import httpx
 
 from shared.approval import Approvals
 from shared.audit import Audit, Entry
+from shared.budgets import Budgets
 from shared.clock import Clock, SystemClock
 from shared.eventlog import EventLog
 from shared.gate import Gate
@@ -39,6 +40,7 @@ class Kernel:
     switches: Switches
     approvals: Approvals
     limits: Limits
+    budgets: Budgets
     ledger: Ledger
     events: EventLog
     vault: Vault
@@ -114,6 +116,7 @@ def _assemble(
     switches = Switches(store, clock, settings)
     approvals = Approvals(store, clock, settings.safety.approvals)
     limits = Limits(store, clock, settings)
+    budgets = Budgets(store, clock, settings, keys.pepper)
     gate = Gate(
         store=store,
         clock=clock,
@@ -122,6 +125,7 @@ def _assemble(
         approvals=approvals,
         suppression=suppression,
         limits=limits,
+        budgets=budgets,
         audit=audit,
         rules=settings.safety,
         settle={name: vendor.settle_seconds for name, vendor in settings.vendors.items()},
@@ -137,6 +141,7 @@ def _assemble(
         switches=switches,
         approvals=approvals,
         limits=limits,
+        budgets=budgets,
         ledger=Ledger(store),
         events=EventLog(store),
         vault=Vault(store, clock, keys.vault),

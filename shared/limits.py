@@ -1,239 +1,193 @@
-"""How much and how fast: rate limits shared by all processes, and daily budgets that really stop.
+"""How fast: rate limits shared by all processes and machines, in which what stops somebody goes first.
 
-A rate limit is the last N moments in the database. One transaction reserves the next free one; the caller
-sleeps until then. No window of the vendor's length ever holds more than N calls, whoever makes them; `margin`
-covers how late a request may arrive. A 429 blocks the bucket for every process, also for those who wait already.
+A limit of N calls in a window is two rings of moments in the database (`rings.py`).
 
-A moment further ahead than `LONGEST_WAIT` is never reserved. So one that is found there was written before
-the clock went back, and is forgotten instead of waited for.
+    sent    the last N calls, by when they went: no window of the vendor's length ever holds more, whoever calls
+    queue   ordinary calls in the order they came, in a window at most N less those that are kept for stops
+
+    ordinary   takes a place in the queue ─ its moment comes ─▶ sent, if there is room; else as soon as there is
+    a stop     is sent at once; where there is no room, it books the next moment that is free, before all who queue
+
+Since ordinary calls enter `sent` only at the moment they go, a stop never waits behind them: at most until the vendor
+takes another call at all. `margin` is added to every window, for requests that arrive late. A 429 holds a limit back
+for every process and cuts its rate, which grows back slowly. What a vendor's headers say of its limits is believed.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from shared import quota
 from shared.clock import Clock
-from shared.effect import Effect
 from shared.errors import NotSent
-from shared.schema import rate, rate_slot
-from shared.settings import Caps, Limit, Settings
-from shared.sql import among, one, run, value
+from shared.precedence import goes_first
+from shared.rings import LONGEST_BLOCK, LONGEST_WAIT, Ring, Rings
+from shared.settings import Settings
 from shared.store import Store
+from shared.vendor_rules import Limit, Slowdown
 
-NTH_LAST = "SELECT at FROM rate_slot WHERE bucket=? AND slot=?"
-BLOCKED = "SELECT blocked_until FROM rate WHERE bucket IN"
-NEXT = "UPDATE rate SET seq=?, last=? WHERE bucket=?"
-FALLEN = "DELETE FROM rate_slot WHERE bucket=? AND slot<=?"
-SPEND = (
-    "INSERT INTO spend (name, day, amount) VALUES (?, ?, max(0, ?)) "
-    "ON CONFLICT (name, day) DO UPDATE SET amount = max(0, amount + ?)"
-)
-LONGEST_WAIT = 600.0  # seconds
-LONGEST_BLOCK = 3_600.0  # seconds, whatever a vendor's Retry-After says
+__all__ = ["LONGEST_WAIT", "Limits", "Place"]
+
+Said = list[tuple[str, Limit, quota.Told]]
+SOON = 0.005  # seconds: a moment this near is now
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetState:
-    """Credits of one vendor account today. `limit` -1: none set."""
+class Place:
+    """Where a call stands. It waits until `at` (seconds since 1970) and asks again; if it `goes`, it goes now."""
 
-    limit: int
-    spent: int
-    day: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Bucket:
-    """A limit with its row: how many moments were reserved, the last one, and until when none is."""
-
-    key: str
-    limit: Limit
-    known: bool = False
-    seq: int = 0
-    last: float = 0.0
-    blocked_until: float = 0.0
+    at: float
+    since: float
+    goes: bool = False
+    passed: int = 0  # queues that it has behind it
+    booked: bool = False  # the moment is its own: it is a stop's
 
 
 class Limits:
-    """Budgets in time and in credits."""
+    """The vendors' budgets in time."""
 
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
         self._store = store
         self._clock = clock
-        self._caps: Caps = settings.safety.caps
         self._margin = settings.safety.limiter_margin_seconds
-        self._limits: dict[str, tuple[Limit, ...]] = {
-            name: vendor.file.limits for name, vendor in settings.vendors.items()
-        }
+        self._files = {name: vendor.file for name, vendor in settings.vendors.items()}
 
-    # ── how fast ─────────────────────────────────────────────────────────────────────────────────────────
-    def reserve(
-        self, connection: sa.Connection, vendor: str, extra: str = "", *, longest: float = LONGEST_WAIT
-    ) -> float:
-        """In the caller's transaction: the next free moment, in seconds since 1970.
+    # ── one call ─────────────────────────────────────────────────────────────────────────────────────────
+    def enter(
+        self,
+        connection: sa.Connection,
+        vendor: str,
+        place: Place | None = None,
+        *,
+        extra: str = "",
+        first: bool = False,
+        longest: float = LONGEST_WAIT,
+    ) -> Place:
+        """In the caller's transaction: the place that a call has now, given the one it had.
 
-        It is ours only if it is within `longest` seconds; one further away is told and left to others.
+        `extra` names a limit that only some calls fall under. `first`: the call stops somebody. A place further
+        ahead than `longest` seconds is told, and left to others.
         """
-        now = self._now()
-        buckets = [self._bucket(connection, *one, now) for one in self._covering(vendor, extra)]
-        at = max([now, *(self._free(connection, bucket) for bucket in buckets)])
-        if at <= now + longest:
-            for bucket in buckets:
-                _take(connection, bucket, at)
-        return at
+        rings = self._rings(connection, vendor)
+        sent = [rings.ring(key, limit) for key, limit in self._covering(vendor, extra)]
+        place = place or Place(rings.now, rings.now)
+        if first:
+            return self._book(rings, sent, place, rings.now + longest)
+        return _queue(rings, sent, place, rings.now + longest)
 
-    def _covering(self, vendor: str, extra: str) -> list[tuple[str, Limit]]:
-        """The limits a call falls under: the general ones, and the one it names."""
-        return [
-            (f"{vendor}:{limit.name}", limit)
-            for limit in self._limits.get(vendor, ())
-            if limit.name == extra or not limit.only_when_named
-        ]
+    def _book(self, rings: Rings, sent: list[Ring], place: Place, latest: float) -> Place:
+        """A stop's place: the next moment at which the vendor takes a call."""
+        late = rings.now - place.at
+        if place.booked and -SOON <= late <= self._margin / 2 and not _blocked(rings, sent):
+            return replace(place, goes=True)
+        at = rings.room(sent)
+        if at > latest:
+            return Place(at, place.since)
+        rings.take(sent, at)
+        return Place(at, place.since, goes=at <= rings.now + SOON, booked=True)
 
-    @staticmethod
-    def _bucket(connection: sa.Connection, key: str, limit: Limit, now: float) -> _Bucket:
-        row = one(connection, "SELECT seq, last, blocked_until FROM rate WHERE bucket=?", key)
-        if row is None:
-            return _Bucket(key, limit)
-        seq, last, blocked_until = row
-        if last > now + LONGEST_WAIT:
-            _forget(connection, key, now)
-            return _Bucket(key, limit, True, seq, now)
-        return _Bucket(key, limit, True, seq, last, min(blocked_until, now + LONGEST_BLOCK))
+    async def pace(
+        self, vendor: str, extra: str = "", *, first: bool | None = None, longest: float = LONGEST_WAIT
+    ) -> None:
+        """Wait for this call's turn. Raises `NotSent` if that is more than `longest` seconds away.
 
-    def _free(self, connection: sa.Connection, bucket: _Bucket) -> float:
-        """When this bucket lets the next call through."""
-        oldest = value(connection, NTH_LAST, bucket.key, bucket.seq - bucket.limit.calls)
-        free = oldest + bucket.limit.seconds + self._margin if oldest is not None else 0.0
-        return max(free, bucket.last, bucket.blocked_until)
+        `first`: before ordinary calls; where it isn't said, what is done now decides.
+        """
+        before = goes_first() if first is None else first
+        until = self._now() + longest
+        place: Place | None = None
+        while place is None or not place.goes:
+            if place is not None:
+                await self.wait_until(place.at)
 
-    def blocked(self, connection: sa.Connection, vendor: str, extra: str = "") -> bool:
-        """In the caller's transaction: whether a 429 holds this vendor back right now."""
-        keys = [key for key, _ in self._covering(vendor, extra)]
-        return any(row["blocked_until"] > self._now() for row in among(connection, BLOCKED, keys))
+            def step(connection: sa.Connection, place: Place | None = place) -> Place:
+                left = until - self._now()
+                return self.enter(connection, vendor, place, extra=extra, first=before, longest=left)
 
-    async def pace(self, vendor: str, extra: str = "", *, longest: float = LONGEST_WAIT) -> None:
-        """Wait for this call's turn. Raises `NotSent` if that is more than `longest` seconds away."""
-        while True:
-            at = await self._store.write(lambda c: self.reserve(c, vendor, extra, longest=longest))
-            ahead = at - self._now()
-            if ahead > longest:
+            place = await self._store.write(step)
+            if place.at > until:
                 message = "the rate limit that we keep for this vendor is used up"
-                raise NotSent(message, code="rate_limited", retry_after=ahead)
-            if ahead <= 0:
-                return
-            await self._clock.sleep(ahead)
-            if not await self._store.read(lambda c: self.blocked(c, vendor, extra)):
-                return
+                raise NotSent(message, code="rate_limited", retry_after=place.at - self._now())
 
     async def wait_until(self, at: float) -> None:
-        """Sleep until a reserved moment, in seconds since 1970."""
+        """Sleep until a moment, in seconds since 1970."""
         ahead = at - self._now()
         if ahead > 0:
             await self._clock.sleep(ahead)
 
+    # ── what the vendor says ─────────────────────────────────────────────────────────────────────────────
     async def block(self, vendor: str, seconds: float, extra: str = "") -> None:
-        """After a 429: nobody calls this vendor for so long, an hour at most."""
-        until = self._now() + min(seconds, LONGEST_BLOCK)
-        keys = [key for key, _ in self._covering(vendor, extra)]
-        await self._store.write(lambda c: _block(c, keys, until))
+        """After a 429: nobody calls for so long, an hour at most, and then more slowly.
+
+        A call that names a limit of its own says nothing about the others.
+        """
+        named = [one for one in self._covering(vendor, extra) if one[1].name == extra]
+
+        def change(connection: sa.Connection) -> None:
+            rings = self._rings(connection, vendor)
+            for key, limit in named or self._covering(vendor, extra):
+                ring = rings.ring(key, limit)
+                rings.block(ring, rings.now + min(seconds, LONGEST_BLOCK))
+                if limit.seconds < quota.LONG_WINDOW:  # of a longer one, a 429 says nothing
+                    rings.slow_down(ring)
+
+        await self._store.write(change)
+
+    async def heard(self, vendor: str, extra: str, headers: Mapping[str, str], sent: float) -> None:
+        """Believe what an answer's headers say of the limits. `sent`: when its request left, seconds since 1970."""
+        said = [(key, limit, quota.read(limit, headers)) for key, limit in self._covering(vendor, extra)]
+        said = [one for one in said if quota.matters(one[1], one[2])]
+        if said:
+            news: bool = await self._store.read(lambda c: self._news(c, vendor, said, sent))
+            if news:
+                await self._store.write(lambda c: self._learn(c, vendor, said, sent))
+
+    def _news(self, connection: sa.Connection, vendor: str, said: Said, sent: float) -> bool:
+        """Whether anything of it isn't known yet; nearly every answer only repeats what is."""
+        rings = self._rings(connection, vendor)
+        found = [(rings.find(key, limit), told) for key, limit, told in said]
+        return any(quota.news(rings, ring, told, sent) for ring, told in found if ring)
+
+    def _learn(self, connection: sa.Connection, vendor: str, said: Said, sent: float) -> None:
+        rings = self._rings(connection, vendor)
+        for key, limit, told in said:
+            quota.learn(rings, rings.ring(key, limit), told, sent)
+
+    # ── which limits ─────────────────────────────────────────────────────────────────────────────────────
+    def _covering(self, vendor: str, extra: str) -> list[tuple[str, Limit]]:
+        """The limits that a call falls under: the general ones, and the one it names."""
+        file = self._files.get(vendor)
+        limits = file.limits if file else ()
+        return [(f"{vendor}:{i.name}", i) for i in limits if i.name == extra or not i.only_when_named]
+
+    def _rings(self, connection: sa.Connection, vendor: str) -> Rings:
+        file = self._files.get(vendor)
+        return Rings(connection, file.slowdown if file else Slowdown(), self._margin, self._now())
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
-    # ── how much ─────────────────────────────────────────────────────────────────────────────────────────
-    def spend(
-        self, connection: sa.Connection, effects: Sequence[Effect], *, really: bool = True
-    ) -> dict[str, str]:
-        """In the claim's transaction: count effects and credits. Key → reason, for those that are over a cap.
 
-        Not `really`: only say who would be over. What stops somebody is never held back by a cap.
-        """
-        day = self.day()
-        spent: Counter[str] = Counter()
-        over: dict[str, str] = {}
-        for effect in effects:
-            reason = "" if effect.stops else self._over(connection, effect, day, spent)
-            if reason:
-                over[effect.key] = reason
-                continue
-            spent.update(_costs(effect))
-        if really:
-            for name, amount in spent.items():
-                _add(connection, name, day, amount)
-        return over
+def _queue(rings: Rings, sent: list[Ring], place: Place, latest: float) -> Place:
+    """An ordinary call's place: in each queue, one after the other, and then where it goes.
 
-    def _over(self, connection: sa.Connection, effect: Effect, day: str, spent: Counter[str]) -> str:
-        for name, amount in _costs(effect).items():
-            cap = self._cap(name)
-            if cap is not None and _spent(connection, name, day) + spent[name] + amount > cap:
-                return "budget" if name.startswith("credits:") else "limit"
-        return ""
-
-    @staticmethod
-    def give_back(connection: sa.Connection, effects: Iterable[tuple[Effect, str]]) -> None:
-        """In the settling transaction: what certainly did not happen cost nothing on the day it was claimed."""
-        totals: dict[str, Counter[str]] = {}
-        for effect, day in effects:
-            totals.setdefault(day, Counter()).update(_costs(effect))
-        for day, amounts in totals.items():
-            for name, amount in amounts.items():
-                _add(connection, name, day, -amount)
-
-    def _cap(self, name: str) -> int | None:
-        kind, _, what = name.partition(":")
-        caps = self._caps.credits_per_day if kind == "credits" else self._caps.effects_per_day
-        return caps.get(what)
-
-    def day(self) -> str:
-        """The day that budgets count by, in UTC."""
-        return self._clock.now().date().isoformat()
-
-    async def budget(self, vendor: str) -> BudgetState:
-        """Credits of a vendor account today."""
-        name, day = f"credits:{vendor}", self.day()
-        spent = await self._store.read(lambda c: _spent(c, name, day))
-        cap = self._cap(name)
-        return BudgetState(-1 if cap is None else cap, spent, day)
+    The limit that few calls fall under comes first: who waits for that one stands in nobody else's way.
+    """
+    room = rings.room(sent)
+    if room > latest:
+        return replace(place, at=room)
+    lines = [[ring for ring in sent if ring.limit.only_when_named is named] for named in (True, False)]
+    for line in lines[place.passed :]:
+        at = rings.line_up(line, latest)
+        place = replace(place, at=at, passed=place.passed + (at <= latest))
+        if at > rings.now + SOON:
+            return place
+    goes = room <= rings.now + SOON
+    if goes:
+        rings.take(sent, room)
+    return replace(place, at=room, goes=goes)
 
 
-def _take(connection: sa.Connection, bucket: _Bucket, at: float) -> None:
-    """Write the reserved moment down, and forget the one that fell out of the last N."""
-    key, seq = bucket.key, bucket.seq
-    if bucket.known:
-        run(connection, NEXT, seq + 1, at, key)
-        run(connection, FALLEN, key, seq - bucket.limit.calls)
-    else:
-        connection.execute(sa.insert(rate).values(bucket=key, seq=1, last=at, blocked_until=0.0))
-    run(connection, "INSERT INTO rate_slot (bucket, slot, at) VALUES (?, ?, ?)", key, seq, at)
-
-
-def _forget(connection: sa.Connection, key: str, now: float) -> None:
-    """The clock went back: what lies ahead counts as having been now."""
-    ahead = sa.update(rate_slot).where(rate_slot.c.bucket == key, rate_slot.c.at > now)
-    connection.execute(ahead.values(at=now))
-    connection.execute(sa.update(rate).where(rate.c.bucket == key).values(last=now, blocked_until=0.0))
-
-
-def _block(connection: sa.Connection, keys: Sequence[str], until: float) -> None:
-    for key in keys:
-        known = connection.execute(sa.select(rate.c.blocked_until).where(rate.c.bucket == key)).scalar()
-        if known is None:
-            connection.execute(sa.insert(rate).values(bucket=key, seq=0, last=0.0, blocked_until=until))
-        elif known < until:
-            connection.execute(sa.update(rate).where(rate.c.bucket == key).values(blocked_until=until))
-
-
-def _costs(effect: Effect) -> dict[str, int]:
-    """What an effect counts against."""
-    costs = {f"effects:{effect.vendor}.{effect.action}": 1}
-    return costs | ({f"credits:{effect.vendor}": effect.cost} if effect.cost else {})
-
-
-def _spent(connection: sa.Connection, name: str, day: str) -> int:
-    return value(connection, "SELECT amount FROM spend WHERE name=? AND day=?", name, day) or 0
-
-
-def _add(connection: sa.Connection, name: str, day: str, amount: int) -> None:
-    run(connection, SPEND, name, day, amount, amount)
+def _blocked(rings: Rings, sent: list[Ring]) -> bool:
+    return any(ring.blocked_until > rings.now for ring in sent)

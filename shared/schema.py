@@ -138,6 +138,10 @@ rate = sa.Table(
     sa.Column("seq", N, nullable=False),
     sa.Column("last", F, nullable=False),
     sa.Column("blocked_until", F, nullable=False),
+    sa.Column("share", F, nullable=False, server_default="1"),  # of the rate, right after the last 429
+    sa.Column("share_at", F, nullable=False, server_default="0"),
+    sa.Column("announced", N, nullable=False, server_default="0"),  # calls that the vendor said there are
+    sa.Column("announced_until", F, nullable=False, server_default="0"),
 )
 rate_slot = sa.Table(
     "rate_slot",

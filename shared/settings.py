@@ -12,23 +12,20 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from shared.effect import Json
 from shared.errors import ConfigError
 from shared.halt_rules import HaltRules
+from shared.sending_rules import Caps, RampUp
+from shared.strict import Strict
+from shared.vendor_rules import VendorFile
 
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off"}
 SANDBOX_PORT = 8790
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """A configuration section: unknown keys are refused, values don't change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PortBinding(Strict):
@@ -50,13 +47,6 @@ class Approvals(Strict):
 
     required_for: tuple[str, ...]
     expires_hours: Annotated[float, Field(gt=0, le=24 * 14)] = 72
-
-
-class Caps(Strict):
-    """Credits a day per vendor account, and effects a day per action."""
-
-    credits_per_day: dict[str, Annotated[int, Field(ge=0)]] = {}
-    effects_per_day: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 
 class Checkpoints(Strict):
@@ -101,62 +91,11 @@ class SafetyFile(Strict):
     limiter_margin_seconds: Annotated[float, Field(ge=0, le=5)] = 0.3
     approvals: Approvals
     caps: Caps = Caps()
+    ramp_up: RampUp = RampUp()
     checkpoints: Checkpoints = Checkpoints()
     alerts: AlertRules = AlertRules()
     halts: HaltRules = HaltRules()
     free_mail: tuple[str, ...] = ()
-
-
-class Limit(Strict):
-    """A vendor's budget: `calls` in any `seconds`; `only_when_named` for one that few calls fall under."""
-
-    name: str = "burst"
-    only_when_named: bool = False
-    calls: Annotated[int, Field(ge=1)]
-    seconds: Annotated[float, Field(gt=0)]
-
-
-class Timeout(Strict):
-    """Seconds: to connect, to read, and in all."""
-
-    connect: Annotated[float, Field(gt=0, le=60)] = 5
-    read: Annotated[float, Field(gt=0, le=120)] = 25
-    total: Annotated[float, Field(gt=0, le=120)] = 30
-
-
-class Auth(Strict):
-    """How the key travels."""
-
-    header: str = "Authorization"
-    prefix: str = "Bearer "
-
-
-class VendorFile(Strict):
-    """vendors/<account>.yaml: one account at a vendor."""
-
-    url: str = Field(pattern=r"^https://")
-    key_variable: str
-    key_instead: str = (
-        ""  # a variable that stands for the key: with either one, the account is the vendor's own
-    )
-    secrets: dict[str, str] = {}
-    sandbox_secrets: dict[str, str] = {}
-    auth: Auth = Auth()
-    headers: dict[str, str] = {}
-    timeout: Timeout = Timeout()
-    limits: tuple[Limit, ...] = ()
-    retries: Annotated[int, Field(ge=0, le=3)] = 3
-    # Until a read shows every write. Longer than safety.yaml says: absence is believed only after so long.
-    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 0
-    max_answer_bytes: Annotated[int, Field(ge=1_000, le=50_000_000)] = 5_000_000
-    options: dict[str, Any] = {}
-
-    @field_validator("limits")
-    @classmethod
-    def _each_limit_has_its_name(cls, limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-        if len({limit.name for limit in limits}) != len(limits):
-            raise ValueError("each limit needs a name of its own: two of one name would count in one bucket")
-        return limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import sqlalchemy as sa
 
 from shared import ledger
 from shared.audit import append
+from shared.budgets import Budgets
 from shared.claim import Batch, entry
 from shared.clock import Clock
 from shared.effect import Effect, Json, Outcome, Receipt, canonical
 from shared.errors import InDoubt, Retryable, SwarmError
 from shared.ledger import Ending, Row
-from shared.limits import Limits
 from shared.sql import run
 from shared.telemetry import correlation, logger
 
@@ -38,9 +38,9 @@ class Landing:
 class Settlement:
     """Writes endings. Runs on the store's writer thread."""
 
-    def __init__(self, clock: Clock, limits: Limits) -> None:
+    def __init__(self, clock: Clock, budgets: Budgets) -> None:
         self._clock = clock
-        self._limits = limits
+        self._budgets = budgets
         self.logged = 0  # entries in the audit log, as of the last one from here
 
     def land(self, connection: sa.Connection, landing: Landing) -> dict[str, Outcome]:
@@ -64,7 +64,7 @@ class Settlement:
         endings = [_ending(outcomes[key], attempts[key]) for key in effects]
         claimed_at = ledger.settle(connection, endings, now)
         unused = [(effects[k], at[:10]) for k, at in claimed_at.items() if outcomes[k].status == "failed"]
-        self._limits.give_back(connection, unused)
+        self._budgets.give_back(connection, unused)
         entries = []
         for key, effect in effects.items():
             # An answer that came when the row was settled already changes nothing, and is not hidden either.

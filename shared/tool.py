@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared.precedence import first
+
 ToolFunction = Callable[..., Awaitable[Any]]
 
 
@@ -54,11 +56,11 @@ def writes(
     open_world: bool = True,
     stops: bool = False,
 ) -> Callable[[ToolFunction], Tool]:
-    """Mark a tool that goes through the gate. `stops`: it only ever stops someone or something."""
+    """Mark a tool that goes through the gate. `stops`: it only ever stops someone or something, and goes first."""
 
     def mark(function: ToolFunction) -> Tool:
         return Tool(
-            function,
+            first(function) if stops else function,
             title,
             writes=True,
             destructive=destructive,

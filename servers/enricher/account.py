@@ -9,7 +9,7 @@ from pydantic import Field
 
 from servers.enricher.api import CLAY_RULES, HUNTERIO_RULES, Clay, HunterIo
 from shared.kernel import Kernel
-from shared.settings import Strict
+from shared.strict import Strict
 
 Input = Literal["linkedin_url", "email", "full_name", "company", "company_domain"]
 

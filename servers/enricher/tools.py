@@ -43,7 +43,7 @@ async def get_result(enricher: Enricher, references: References) -> EnrichmentPa
 @reads("Get the credit budget", open_world=False)
 async def get_budget(enricher: Enricher) -> Budget:
     """Credits that look-ups may spend today and have spent; limit -1 means none is set."""
-    state = await enricher.kernel.limits.budget("clay")
+    state = await enricher.kernel.budgets.credits("clay")
     return Budget(state.limit, state.spent, state.day)
 
 

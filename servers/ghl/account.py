@@ -20,7 +20,8 @@ from shared.errors import ConfigError, Fatal, Invalid
 from shared.gate import Gate
 from shared.kernel import Kernel
 from shared.ports import Pipeline, PipelineStage
-from shared.settings import Strict, VendorSettings
+from shared.settings import VendorSettings
+from shared.strict import Strict
 from shared.suppression import Suppression
 
 REMEMBERED = 5_000

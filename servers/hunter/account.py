@@ -12,7 +12,7 @@ from servers.hunter.api import APIFY_RULES, PHANTOMBUSTER_RULES, Apify, PhantomB
 from servers.hunter.jobs import Kind
 from shared.errors import ConfigError, Invalid
 from shared.kernel import Kernel
-from shared.settings import Strict
+from shared.strict import Strict
 
 Provider = Literal["phantombuster", "apify"]
 PROVIDERS: tuple[Provider, ...] = ("phantombuster", "apify")

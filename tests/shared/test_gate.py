@@ -236,7 +236,7 @@ async def test_credits_stop_at_the_budget(settings_for: Make) -> None:
         paid = Effect("clay", "enrich", "lead-1", "enrich:1", {"person": "p"}, cost=10)
         assert (await kernel.gate.submit(paid, Vendor())).status == "applied"
         assert await refusal(kernel, Effect("clay", "enrich", "lead-2", "enrich:2", {}, cost=1)) == "budget"
-        assert (await kernel.limits.budget("clay")).spent == 10
+        assert (await kernel.budgets.credits("clay")).spent == 10
 
 
 @pytest.mark.requirement("R2", "U11")
