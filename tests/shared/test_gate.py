@@ -815,7 +815,7 @@ async def test_never_more_than_w_calls_are_out(settings_for: Make) -> None:
         nonlocal out, most
         out += 1
         most = max(most, out)
-        await anyio.sleep(0.005)
+        await anyio.sleep(0.05)
         out -= 1
         return Receipt("r")
 
