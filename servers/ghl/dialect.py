@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.effect import Json
-from shared.settings import Strict
+from shared.strict import Strict
 
 Raw = Mapping[str, Any]
 V3 = "v3"
