@@ -31,6 +31,13 @@ class Campaign:
     approval: Literal["each", "batch"]
     sample_size: int  # of so many leads a person opens the messages before approving
     review_due_hours: float
+    # What the plan decided otherwise than the configuration; empty where it didn't.
+    line: str = ""
+    template: CampaignType | Literal[""] = ""
+    hook: str = ""
+    daily_limit: int = 0
+    start: str = ""
+    end: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,11 @@ def campaign_type(lead: Lead, rules: Rules) -> CampaignType:
     seen = {source.type for source in lead.sources}
     rows = rules.outreach.campaign_sources.items()
     return next((name for name, kinds in rows if not seen.isdisjoint(kinds)), rules.outreach.default_campaign)
+
+
+def line_key(kind: CampaignType, tier: Tier, *, c_level: bool) -> str:
+    """The name of the line of a plan that people of this kind stand in."""
+    return f"{kind}/{tier}" + ("/c_level" if c_level else "")
 
 
 def variant_of(lead_id: str) -> Variant:
@@ -68,11 +80,14 @@ def plan_campaigns(leads: Iterable[tuple[Lead, Tier]], rules: Rules, *, run_id: 
         size = rules.outreach.tiers[tier].max_leads
         ids = sorted(set(groups[kind, tier]))
         chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
-        planned += [_campaign(kind, tier, tuple(chunk), rules, run_id) for chunk in chunks]
+        planned += [make_campaign(kind, tier, tuple(chunk), rules, run_id) for chunk in chunks]
     return tuple(planned)
 
 
-def _campaign(kind: CampaignType, tier: Tier, ids: tuple[str, ...], rules: Rules, run_id: str) -> Campaign:
+def make_campaign(
+    kind: CampaignType, tier: Tier, ids: tuple[str, ...], rules: Rules, run_id: str
+) -> Campaign:
+    """One campaign as configured. The same people of the same run always give the same id."""
     treatment = rules.outreach.tiers[tier]
     identity = digest("campaign/v1", run_id, kind, tier, list(ids))[:16]
     return Campaign(
@@ -122,8 +137,10 @@ def draft(campaign: Campaign, rules: Rules) -> CampaignDraft:
         name=campaign.name,
         day_offsets=campaign.day_offsets,
         mailboxes=outreach.sender.mailboxes,
-        window=SendingWindow(window.timezone, window.start, window.end, window.weekdays),
-        daily_limit=outreach.daily_limit,
+        window=SendingWindow(
+            window.timezone, campaign.start or window.start, campaign.end or window.end, window.weekdays
+        ),
+        daily_limit=campaign.daily_limit or outreach.daily_limit,
     )
 
 

@@ -30,7 +30,7 @@ from shared.telemetry import correlated, logger
 
 log = logger("engine")
 # Raised by hand when flows change shape: what an older version left unfinished begins anew under the new one.
-VERSION = "flows-2"
+VERSION = "flows-3"
 QUEUE = "flows"
 CLOSING_SECONDS = 40.0  # longer than any call to a vendor may take
 LOOK_SECONDS = 0.01

@@ -10,7 +10,7 @@ from shared.pipeline_schema import campaign, campaign_lead, lead, run, run_lead
 
 # A person in one of these is being written to, or may be.
 BUSY = ("live", "in_doubt", "drafted")
-OVER = ("rejected", "completed", "failed")
+OVER = ("rejected", "superseded", "completed", "failed")
 WHY = "already in another campaign"
 
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from orchestrator import runs
 from orchestrator.app import App
+from orchestrator.drift import hold_moved
 from orchestrator.enrolment import Launch, launch_of, left_behind, starts_in
 from orchestrator.occupied import hold_enrolled
 from orchestrator.passing import waits
@@ -39,11 +40,14 @@ async def begin(app: App, campaign_id: str, version: int) -> dict[str, list[str]
     safety = await app.kernel.switches.now()
 
     def change(connection: sa.Connection) -> tuple[list[str], str]:
-        query = sa.select(campaign, run.c.mode).join(run, run.c.id == campaign.c.run_id)
+        query = sa.select(campaign, run.c.mode, cleared().label("may")).join(
+            run, run.c.id == campaign.c.run_id
+        )
         row = connection.execute(query.where(campaign.c.id == campaign_id)).one()
-        if row.state not in BEGINNING or row.version != version:
+        if row.state not in BEGINNING or row.version != version or not row.may:
             return [], ""
         hold_enrolled(connection, campaign_id)
+        hold_moved(connection, row.run_id, campaign_id)
         real = row.mode == "safe" and not safety.safe_mode
         starts = [] if real else starts_in(connection, campaign_id)
         state = "launching" if starts else "failed"
@@ -56,6 +60,11 @@ async def begin(app: App, campaign_id: str, version: int) -> dict[str, list[str]
     if run_id and not starts:
         await runs.finish_if_done(app.kernel, run_id)
     return {"starts": starts}
+
+
+def cleared() -> sa.ColumnElement[bool]:
+    """Whether a campaign may be launched: its run launches on approval, or implement was asked for this version."""
+    return sa.or_(run.c.launches == "on_approval", campaign.c.cleared == campaign.c.version)
 
 
 async def create(app: App, campaign_id: str) -> dict[str, str]:
@@ -165,7 +174,13 @@ def _again_in(app: App, connection: sa.Connection, campaign_id: str) -> int:
     if row.state not in {"stalled", "live"} or (row.state == "live" and not row.stands):
         return 0
     values = {"state": "approved"} if row.stands else {"state": "pending_review", "approval_id": ""}
-    next_version = {"version": campaign.c.version + 1, "updated_at": now}
+    # What implement was asked for stays asked for, as long as the yes to the words stands.
+    keeps = sa.and_(campaign.c.cleared == campaign.c.version, sa.literal(bool(row.stands)))
+    next_version = {
+        "version": campaign.c.version + 1,
+        "cleared": sa.case((keeps, campaign.c.version + 1), else_=campaign.c.cleared),
+        "updated_at": now,
+    }
     where = campaign.c.id == campaign_id
     connection.execute(sa.update(campaign).where(where).values(**values, **next_version))
     if not row.stands:

@@ -141,6 +141,19 @@ class Window(Strict):
         return self
 
 
+class Planning(Strict):
+    """What findings show, what a plan's predictions rest on, and from when an answer counts as positive."""
+
+    shown: Annotated[int, Field(ge=1, le=50)]
+    people_per_company: Annotated[int, Field(ge=2)]
+    history_people: Annotated[int, Field(ge=1)]
+    history_days: Annotated[int, Field(ge=1, le=3650)]
+    positive: tuple[str, ...]
+    z: Annotated[float, Field(gt=0, le=5)]
+    power_z: Annotated[float, Field(ge=0, le=5)]
+    hopeless_points: Annotated[float, Field(gt=0, le=100)]
+
+
 class OutreachRules(Strict):
     """outreach.yaml."""
 
@@ -158,6 +171,7 @@ class OutreachRules(Strict):
     competitors: tuple[Competitor, ...]
     compliance: Compliance
     targets: dict[str, Target]
+    planning: Planning
     privacy: Privacy
 
     @model_validator(mode="after")

@@ -1,16 +1,17 @@
 """The flows: which stage follows which. Durable through `engine.py`; every stage may run again.
 
-research   collect ─ per batch of 100: enrich ─ score
+research   collect ─ per batch of 100: enrich ─ score ─ findings
 plan       group ─ per campaign: write words and check ─ review        (the flow ends; a person decides)
-launch     begin ─ per batch: CRM ─ create draft ─ per batch: add people ─ activate
+launch     begin ─ per batch: CRM ─ create draft ─ per batch: add people ─ activate ─ settle
 
 What goes wrong in a stage is told to the flow as a sentence of ours: the engine never keeps an exception.
 """
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
-from orchestrator import crm, enrolment, outreach, planning, research, runs
+from orchestrator import crm, enrolment, implementing, outreach, planning, research, runs, surveying
 from orchestrator.app import App
 from orchestrator.engine import Args, Flow, Stage, Step
 from orchestrator.enrichment import enrich_batch
@@ -82,13 +83,29 @@ def _name(stage: Stage) -> str:
 # ── a run ────────────────────────────────────────────────────────────────────────────────────────────────
 def _guarded(step: Step, args: Args, *parts: Callable[[Step, Args], object]) -> Json:
     """A run that can't go on says so where people look, and the flow ends as failed."""
+    mine = _while_wanted(step, args["run_id"])
     try:
         for part in parts:
-            part(step, args)
+            part(mine, args)
     except Fatal as error:
         step("failed", _failed, args["run_id"], error.message)
         raise
     return {"run": args["run_id"]}
+
+
+def _while_wanted(step: Step, run_id: Json) -> Step:
+    """Begins no stage of a run that somebody cancelled."""
+
+    def call(name: str, stage: Stage, /, *args: Any) -> Any:
+        @wraps(stage)
+        async def wanted(app: App, *given: Any) -> Any:
+            if (await runs.get(app.kernel, str(run_id))).state == "cancelled":
+                raise Fatal("this run was cancelled", code="cancelled")
+            return await stage(app, *given)
+
+        return step(name, wanted, *args)
+
+    return call
 
 
 async def _failed(app: App, run_id: str, message: str) -> None:
@@ -102,6 +119,7 @@ def _research(step: Step, args: Args) -> None:
     for batch in range(collected["batches"]):
         step(f"enrich {batch}", enrich_batch, run_id, batch)
         step(f"score {batch}", research.score_batch, run_id, batch)
+    step("findings", surveying.write_findings, run_id)
 
 
 def _researched(step: Step, args: Args) -> None:
@@ -120,10 +138,13 @@ def _plan(step: Step, args: Args) -> None:
 def _launched(step: Step, args: Args) -> Json:
     """A launch that can't go on leaves the campaign stalled, where a person sees it."""
     try:
-        return _launch(step, args)
+        ended = _launch(step, args)
     except Fatal as error:
         step("stalled", outreach.stall, args["campaign_id"], error.message, args["version"])
+        step("settle", implementing.settle, args["campaign_id"])
         raise
+    step("settle", implementing.settle, args["campaign_id"])
+    return ended
 
 
 def _launch(step: Step, args: Args) -> Json:

@@ -1,6 +1,6 @@
-"""Plan: scored leads become campaigns with every word written and checked, ready for a person.
+"""Plan: findings become lines, scored leads campaigns with every word written and checked, ready for a person.
 
-scored ─ grouped by type and tier ─ rendered ─ checked ─▶ campaign pending_review
+scored ─ grouped by line ─ rendered ─ checked ─▶ campaign pending_review
                                              ├ blocked ─▶ held, with the finding
        ─ already in a campaign ─▶ held                      (looked at again when the words are written)
 
@@ -15,7 +15,7 @@ from datetime import datetime
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import compliance, runs
+from orchestrator import compliance, drift, plans, runs
 from orchestrator.app import App
 from orchestrator.campaigns import (
     Campaign,
@@ -23,15 +23,18 @@ from orchestrator.campaigns import (
     campaign_type,
     draft,
     enrollment,
-    plan_campaigns,
+    line_key,
     review_due,
     variant_of,
 )
+from orchestrator.drift import lead_fingerprint
 from orchestrator.finding import Finding
 from orchestrator.intake import LEAD, read_leads
 from orchestrator.occupied import WHY, hold_scored, taken
+from orchestrator.plans import LEFT_OUT
 from orchestrator.rendering import render
 from orchestrator.rules import Rules
+from orchestrator.strategy import Line, campaign_of
 from orchestrator.titles import seniority
 from shared.audit import Entry, append
 from shared.clock import iso
@@ -43,6 +46,7 @@ from shared.ports import Enrollment
 
 TWICE = "another lead of this campaign has the same address"
 CHUNK = 500
+NO_LINE = "the plan has no line for them; research this run again"
 Member = tuple[Lead, Tier]
 
 
@@ -52,15 +56,20 @@ async def group(app: App, run_id: str) -> dict[str, list[str]]:
     Repeating it gives the same campaigns: those whose words are written stay, the rest is decided anew.
     """
     await runs.mark(app.kernel, run_id, stage="planning")
+    version, strategy = await plans.begin(app, run_id)
     now = app.kernel.clock.now()
     ids = await app.kernel.store.write(lambda c: _begin(c, run_id))
-    groups: dict[tuple[str, Tier, bool], list[Member]] = {}
-    async for lead, tier in _scored(app, run_id):
-        full = _join(app, groups, lead, tier)
-        if full is not None:
-            ids += await _write_down(app, run_id, *full, now)
-    for key, members in sorted(groups.items(), key=lambda item: item[0]):
-        ids += await _write_down(app, run_id, members, key[2], now)
+    lines = {line.key: line for line in strategy.lines}
+    groups: dict[str, list[Member]] = {}
+    identity = f"{run_id}/{version}"
+    async for lead, tier, seen in _scored(app, run_id):
+        line = lines.get(_key_of(lead, tier, app.rules))
+        if why := _why_not(app, line, lead, tier, seen):
+            await _hold(app, run_id, lead.id, why)
+        elif line is not None and (full := _join(app, groups, line, lead, tier)):
+            ids += await _write_down(app, run_id, identity, full, line, now)
+    for key, members in sorted(groups.items()):
+        ids += await _write_down(app, run_id, identity, members, lines[key], now)
     return {"campaigns": ids}
 
 
@@ -69,35 +78,52 @@ def _begin(connection: sa.Connection, run_id: str) -> list[str]:
     unwritten = (campaign.c.run_id == run_id, campaign.c.state == "drafted")
     connection.execute(sa.delete(campaign).where(*unwritten))
     hold_scored(connection, run_id)
-    kept = sa.select(campaign.c.id).where(campaign.c.run_id == run_id).order_by(campaign.c.id)
+    written = (campaign.c.run_id == run_id, campaign.c.state != "superseded")
+    kept = sa.select(campaign.c.id).where(*written).order_by(campaign.c.id)
     return list(connection.execute(kept).scalars())
 
 
-def _join(
-    app: App, groups: dict[tuple[str, Tier, bool], list[Member]], lead: Lead, tier: Tier
-) -> tuple[list[Member], bool] | None:
-    """Put a lead to its like; returns a group that is full. C-level apart: an AE alone may not approve those."""
+def _key_of(lead: Lead, tier: Tier, rules: Rules) -> str:
+    """The line of the plan for somebody. C-level apart: an AE alone may not approve those."""
+    return line_key(campaign_type(lead, rules), tier, c_level=seniority(lead.title) == "c_level")
+
+
+def _why_not(app: App, line: Line | None, lead: Lead, tier: Tier, seen: str) -> str:
+    """Why somebody is in no campaign of this plan; nothing for tiers without a treatment, who are in none anyway."""
     if tier not in app.rules.outreach.tiers:
-        return None
-    top = seniority(lead.title) == "c_level"
-    key = (campaign_type(lead, app.rules), tier, top)
-    members = groups.setdefault(key, [])
+        return ""
+    if seen and seen != lead_fingerprint(lead):
+        return drift.WHY
+    if line is None:
+        return NO_LINE
+    return LEFT_OUT if line.left_out else ""
+
+
+async def _hold(app: App, run_id: str, lead_id: str, why: str) -> None:
+    here = (run_lead.c.run_id == run_id, run_lead.c.lead_id == lead_id)
+    held = sa.update(run_lead).where(*here).values(state="held", reason=why)
+    await app.kernel.store.write(lambda c: c.execute(held))
+
+
+def _join(
+    app: App, groups: dict[str, list[Member]], line: Line, lead: Lead, tier: Tier
+) -> list[Member] | None:
+    """Put a lead to its like; returns a group that is full."""
+    members = groups.setdefault(line.key, [])
     members.append((lead, tier))
     if len(members) < app.rules.outreach.tiers[tier].max_leads:
         return None
-    return groups.pop(key), top
+    return groups.pop(line.key)
 
 
 async def _write_down(
-    app: App, run_id: str, members: Sequence[Member], top: bool, now: datetime
+    app: App, run_id: str, identity: str, members: Sequence[Member], line: Line, now: datetime
 ) -> list[str]:
     """The campaign of these people, as a row."""
-    planned = plan_campaigns(members, app.rules, run_id=run_id)
-    named = [replace(one, name=f"{one.name} · C-level") if top else one for one in planned]
-    times = {"created_at": iso(now), "updated_at": iso(now)}
-    rows = [_row(app, one, run_id) | times | {"review_due": iso(review_due(one, now))} for one in named]
-    await app.kernel.store.write(lambda c: c.execute(sa.insert(campaign), rows))
-    return [one.id for one in named]
+    one = campaign_of(line, (lead.id for lead, _ in members), app.rules, run_id=identity)
+    times = {"created_at": iso(now), "updated_at": iso(now), "review_due": iso(review_due(one, now))}
+    await app.kernel.store.write(lambda c: c.execute(sa.insert(campaign), [_row(app, one, run_id) | times]))
+    return [one.id]
 
 
 def _row(app: App, one: Campaign, run_id: str) -> dict[str, object]:
@@ -112,15 +138,16 @@ def _row(app: App, one: Campaign, run_id: str) -> dict[str, object]:
         "draft": canonical(draft(one, app.rules)).decode(),
         "hypothesis": one.hypothesis,
         "decision": json.dumps({"plan": made, "views": {}}),
+        "line": one.line,
     }
 
 
-async def _scored(app: App, run_id: str) -> AsyncIterator[Member]:
-    """Scored leads who are in no campaign, by id, a page at a time."""
+async def _scored(app: App, run_id: str) -> AsyncIterator[tuple[Lead, Tier, str]]:
+    """Scored leads who are in no campaign, by id, a page at a time, with what scoring saw of them."""
     after = ""
     while True:
         page = (
-            sa.select(lead_table.c.id, lead_table.c.data, run_lead.c.tier)
+            sa.select(lead_table.c.id, lead_table.c.data, run_lead.c.tier, run_lead.c.seen)
             .join(run_lead, run_lead.c.lead_id == lead_table.c.id)
             .where(run_lead.c.run_id == run_id, run_lead.c.state == "scored", run_lead.c.lead_id > after)
             .order_by(run_lead.c.lead_id)
@@ -130,7 +157,7 @@ async def _scored(app: App, run_id: str) -> AsyncIterator[Member]:
         if not rows:
             return
         for row in rows:
-            yield LEAD.validate_json(row.data), row.tier
+            yield LEAD.validate_json(row.data), row.tier, row.seen
         after = rows[-1].id
 
 
@@ -237,5 +264,6 @@ def _hand_over(
 
 async def to_review(app: App, run_id: str) -> dict[str, str]:
     """The plan is complete; a person decides now."""
+    await plans.complete(app, run_id)
     await runs.rest_in_review(app.kernel, run_id)
     return {"run": run_id}

@@ -12,7 +12,7 @@ from typing import get_args
 from orchestrator.campaigns import Campaign, Variant
 from orchestrator.countries import candidates
 from orchestrator.normalise import first_name, plain
-from orchestrator.outreach_rules import Compliance, Depth, Sender
+from orchestrator.outreach_rules import Competitor, Compliance, Depth, Sender
 from orchestrator.rules import VARIABLE, MessageTemplate, Rules, Sentence
 from orchestrator.scoring import has_phrase
 from orchestrator.titles import phrase
@@ -36,8 +36,8 @@ def render(
 
     The first one tells people in notice countries, and of unknown country, where their data came from.
     """
-    template = rules.templates[campaign.type].variants[variant]
-    values = variables(lead, rules, unsubscribe_url=unsubscribe_url)
+    template = rules.templates[campaign.template or campaign.type].variants[variant]
+    values = variables(lead, rules, unsubscribe_url=unsubscribe_url, hook=campaign.hook)
     steps = template.messages[: len(campaign.day_offsets)]
     if len(steps) < len(campaign.day_offsets):
         raise Invalid("the sequence has more steps than the template has messages", field="day_offsets")
@@ -53,8 +53,11 @@ def needs_notice(lead: Lead, rules: Rules) -> bool:
     return not found or not rules.outreach.compliance.notice_countries.isdisjoint(found)
 
 
-def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "") -> Mapping[str, str]:
-    """Every variable that has a value fit to be printed; the others are not in the mapping."""
+def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "", hook: str = "") -> Mapping[str, str]:
+    """Every variable that has a value fit to be printed; the others are not in the mapping.
+
+    `hook` names the row of `industries` to speak from, instead of the one of the lead's own industry.
+    """
     sender = rules.outreach.sender
     found = {
         "lead.first_name": greeting_name(lead.first_name),
@@ -65,7 +68,7 @@ def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "") -> Mapping
         "company.industry": lead.industry,
         "company.size": str(lead.company_size) if lead.company_size > 0 else "",
         **_source_values(lead, rules),
-        **_context(lead, rules),
+        **_context(lead, rules, hook),
     }
     safe = {name: _printable(name, value) for name, value in found.items()}
     return {name: value for name, value in (safe | _ours(sender, unsubscribe_url)).items() if value}
@@ -106,14 +109,26 @@ def _source_values(lead: Lead, rules: Rules) -> dict[str, str]:
     }
 
 
-def _context(lead: Lead, rules: Rules) -> dict[str, str]:
-    """What we may say by industry and by the vendor they follow; all of it our own configured words."""
-    outreach = rules.outreach
+def context_key(lead: Lead, rules: Rules) -> str:
+    """Which row of `industries` in outreach.yaml the lead's industry falls into."""
     industry = phrase(lead.industry)
-    known = (row for row in outreach.industries.values() if has_phrase(industry, row.phrases))
-    about = next(known, outreach.industries[outreach.default_industry])
-    followed = [phrase(s.name) for s in lead.sources if s.type == "competitor_follower"]
-    rival = next((c for c in outreach.competitors if any(phrase(name) in followed for name in c.names)), None)
+    rows = rules.outreach.industries.items()
+    return next(
+        (name for name, row in rows if has_phrase(industry, row.phrases)), rules.outreach.default_industry
+    )
+
+
+def rival_of(lead: Lead, rules: Rules) -> Competitor | None:
+    """The other vendor whom the lead follows, if we know one."""
+    followed = [phrase(source.name) for source in lead.sources if source.type == "competitor_follower"]
+    known = rules.outreach.competitors if followed else ()
+    return next((c for c in known if any(phrase(name) in followed for name in c.names)), None)
+
+
+def _context(lead: Lead, rules: Rules, hook: str) -> dict[str, str]:
+    """What we may say by industry and by the vendor they follow; all of it our own configured words."""
+    about = rules.outreach.industries[hook or context_key(lead, rules)]
+    rival = rival_of(lead, rules)
     return {
         "context.hook": about.hook,
         "context.pain_point": about.pain_points[0],

@@ -1,6 +1,6 @@
 """Research: who is in the run, and what each of them is worth.
 
-collect ─ files and provider jobs ─▶ leads in batches ─ enrich ─▶ score ─▶ scored | disqualified
+collect ─ files and provider jobs ─▶ leads in batches ─ enrich ─▶ score ─▶ scored | disqualified ─▶ findings
 """
 
 import json
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from orchestrator import runs
 from orchestrator.app import App
+from orchestrator.drift import lead_fingerprint
 from orchestrator.intake import import_path, join_run, read_leads, take_in
 from orchestrator.passing import waits
 from orchestrator.scoring import Score, Standing, score
@@ -34,6 +35,9 @@ POLL_LIMIT_SECONDS = 1_800.0
 async def collect(app: App, run_id: str) -> dict[str, int]:
     """Bring everyone into the run. Repeating it adds nobody twice."""
     run = await runs.get(app.kernel, run_id)
+    if run.turn > 1:  # researched anew: the same people, as they are known by now
+        await runs.mark(app.kernel, run_id, stage="researching")
+        return {"batches": await runs.batches(app.kernel, run_id)}
     await runs.mark(app.kernel, run_id, stage="collecting")
     for path in cast("Sequence[str]", run.params.get("files", [])):
         await import_path(app, path, run_id=run_id, batch_size=BATCH)
@@ -113,7 +117,7 @@ def _in_campaign() -> sa.ColumnElement[bool]:
     return sa.exists().where(
         campaign_lead.c.lead_id == lead.c.id,
         campaign.c.id == campaign_lead.c.campaign_id,
-        campaign.c.state.not_in(("rejected", "failed")),
+        campaign.c.state.not_in(("rejected", "superseded", "failed")),
         run_table.c.id == campaign.c.run_id,
         run_table.c.mode == "live",
     )
@@ -131,7 +135,7 @@ async def score_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
         leads = read_leads(connection, ids)
         standings = standing_of(app, connection, leads, now)
         for identifier, found in leads.items():
-            _keep(connection, run_id, identifier, score(found, app.rules, standings[identifier]))
+            _keep(connection, run_id, found, score(found, app.rules, standings[identifier]))
         return {"scored": len(leads)}
 
     return await app.kernel.store.write(change)
@@ -177,7 +181,7 @@ def _contacted(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, 
     return {lead_id: at for lead_id, at in last.items() if at}
 
 
-def _keep(connection: sa.Connection, run_id: str, identifier: str, result: Score) -> None:
+def _keep(connection: sa.Connection, run_id: str, found: Lead, result: Score) -> None:
     data = {
         "breakdown": dict(result.breakdown),
         "reasons": list(result.reasons),
@@ -186,14 +190,16 @@ def _keep(connection: sa.Connection, run_id: str, identifier: str, result: Score
         "completeness": result.completeness,
         "gaps": list(result.gaps),
         "seniority": result.seniority,
+        "against": list(result.disqualifiers),
     }
     values = {
         "state": "disqualified" if result.disqualified else "scored",
         "tier": result.tier,
         "score": result.icp,
         "data": json.dumps(data),
+        "seen": lead_fingerprint(found),
     }
     if result.disqualified:
         values["reason"] = "; ".join(result.disqualifiers) or f"score {result.icp}"
-    where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
+    where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == found.id)
     connection.execute(sa.update(run_lead).where(*where).values(**values))

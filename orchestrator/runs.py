@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json, digest
-from shared.errors import Invalid
+from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign, run, run_lead
 from shared.telemetry import correlated, correlation
@@ -35,6 +35,8 @@ class Run:
     correlation_id: str
     started_at: str
     finished_at: str
+    launches: str = "on_approval"
+    turn: int = 1
 
 
 def _run(row: sa.Row[tuple[object, ...]]) -> Run:
@@ -43,6 +45,7 @@ def _run(row: sa.Row[tuple[object, ...]]) -> Run:
     return Run(**{**values, "params": json.loads(values["params"])})
 
 
+RESTING = ("researched", "review", "finished")
 OPEN = ("drafted", "pending_review", "approved", "launching", "stalled")  # campaigns that keep their run open
 
 
@@ -59,6 +62,8 @@ async def create(kernel: Kernel, params: Mapping[str, Json], *, key: str = "") -
         "params": json.dumps(dict(params)),
         "correlation_id": correlation() or identifier,
         "started_at": iso(now),
+        # Who asks for all phases in one go has asked for the launch of whatever is approved of them.
+        "launches": "on_approval" if params.get("asked", "run") == "run" else "on_implement",
     }
 
     def change(connection: sa.Connection) -> None:
@@ -105,6 +110,16 @@ async def ask(kernel: Kernel, identifier: str, flow: str) -> None:
         )
 
 
+def again_in(connection: sa.Connection, identifier: str, flow: str) -> None:
+    """In the caller's transaction: have a run that rests carried on by another turn of that flow. `Conflict` else."""
+    row = connection.execute(sa.select(run).where(run.c.id == identifier)).one()
+    if row.state not in RESTING:
+        raise Conflict(f"this run is {row.state}; wait until it rests", field="run_id", code="not_resting")
+    params = json.dumps({**json.loads(row.params), "asked": flow})
+    values = {"params": params, "state": "running", "message": "", "finished_at": "", "turn": row.turn + 1}
+    connection.execute(sa.update(run).where(run.c.id == identifier).values(**values))
+
+
 async def get(kernel: Kernel, identifier: str) -> Run:
     """The run of that id, or `Invalid`."""
     query = sa.select(run).where(run.c.id == identifier)
@@ -114,10 +129,16 @@ async def get(kernel: Kernel, identifier: str) -> Run:
     return _run(row)
 
 
-async def newest(kernel: Kernel, limit: int = 20) -> list[Run]:
+async def newest(kernel: Kernel, limit: int = 20, offset: int = 0) -> list[Run]:
     """The latest runs, newest first."""
-    query = sa.select(run).order_by(run.c.started_at.desc()).limit(limit)
+    query = sa.select(run).order_by(run.c.started_at.desc(), run.c.id).limit(limit).offset(offset)
     return await kernel.store.read(lambda c: [_run(row) for row in c.execute(query)])
+
+
+async def count(kernel: Kernel) -> int:
+    """How many runs there were."""
+    query = sa.select(sa.func.count()).select_from(run)
+    return await kernel.store.read(lambda c: c.execute(query).scalar() or 0)
 
 
 async def mark(

@@ -1,17 +1,18 @@
-"""What an agent may call of the orchestrator: start phases, look, and stop. Nothing here approves or relaxes.
+"""What an agent may look at, and everything it may call. Nothing here approves or relaxes.
 
-A run started here is carried out by the worker (`swarm gatekeeper` or `swarm worker`); what needs a person's yes
-waits in the Gatekeeper.
+What needs a person's yes waits in the Gatekeeper.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import dossier, runs, standstill, stops
+from orchestrator import artefacts, dossier, phase_tools, runs, stop_tools
 from orchestrator.app import App
 from orchestrator.intake import LEAD
+from orchestrator.paging import Cursor, Id, Key, Limit, cut, following, offset_of
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
 from orchestrator.views import (
@@ -21,6 +22,7 @@ from orchestrator.views import (
     HandoffList,
     HandoffView,
     Happening,
+    KeptView,
     LeadList,
     LeadView,
     ReviewList,
@@ -30,18 +32,9 @@ from orchestrator.views import (
     StatusView,
     SuppressionView,
 )
-from shared.effect import Json, Outcome, fingerprint
-from shared.errors import Conflict, Invalid
-from shared.pipeline_schema import campaign, handoff, lead, run_lead
-from shared.telemetry import correlation
-from shared.tool import reads, writes
-
-Id = Annotated[str, Field(min_length=1, max_length=200)]
-Limit = Annotated[int, Field(ge=1, le=100)]
-Reason = Annotated[str, Field(min_length=3, max_length=500)]
-Key = Annotated[str, Field(max_length=200)]
-PLANNED = {"running", "review", "finished"}
-Paths = Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=20)]
+from shared.errors import Invalid
+from shared.pipeline_schema import handoff, lead, run_lead
+from shared.tool import Tool, reads
 
 
 def _counts(found: dict[str, int]) -> tuple[Count, ...]:
@@ -69,31 +62,32 @@ async def get_status(app: App) -> StatusView:
 
 @reads("A run", open_world=False)
 async def get_run(app: App, run_id: Id) -> RunView:
-    """How far a run is, its funnel and its campaigns by state."""
-    return await _run(app, await runs.get(app.kernel, run_id))
-
-
-async def _run(app: App, found: runs.Run) -> RunView:
+    """How far a run is: funnel, campaigns by state, and what its phases left behind (orchestrator_get_artefact)."""
+    found = await runs.get(app.kernel, run_id)
     summary = await summarise(app.kernel, found.id)
+    left = await artefacts.kept(app.kernel, found.id)
+    return replace(
+        _run(found),
+        funnel=_counts(summary.funnel),
+        campaigns=_counts(summary.campaigns),
+        artefacts=tuple(
+            KeptView(k.phase, k.version, k.state, k.made_by, k.why, k.made_at) for k in left[-20:]
+        ),
+    )
+
+
+def _run(found: runs.Run) -> RunView:
     return RunView(
-        found.id,
-        found.mode,
-        found.state,
-        found.stage,
-        found.message,
-        found.started_at,
-        found.finished_at,
-        _counts(summary.funnel),
-        _counts(summary.campaigns),
+        found.id, found.mode, found.state, found.stage, found.message, found.started_at, found.finished_at
     )
 
 
 @reads("Runs", open_world=False)
-async def list_runs(app: App, limit: Limit = 20) -> RunList:
-    """The newest runs, newest first."""
-    found = await runs.newest(app.kernel, limit)
-    views = [RunView(r.id, r.mode, r.state, r.stage, r.message, r.started_at, r.finished_at) for r in found]
-    return RunList(tuple(views))
+async def list_runs(app: App, limit: Limit = 20, cursor: Cursor = "") -> RunList:
+    """Runs, newest first."""
+    offset = offset_of(cursor)
+    found, total = await runs.newest(app.kernel, limit, offset), await runs.count(app.kernel)
+    return RunList(tuple(map(_run, found)), *following(offset, len(found), total))
 
 
 @reads("A person's history", open_world=False)
@@ -114,8 +108,11 @@ async def get_lead(app: App, who: Annotated[str, Field(min_length=3, max_length=
 
 
 @reads("People of a run", open_world=False)
-async def list_leads(app: App, run_id: Id, state: Key = "", limit: Limit = 50) -> LeadList:
+async def list_leads(
+    app: App, run_id: Id, state: Key = "", limit: Limit = 50, cursor: Cursor = ""
+) -> LeadList:
     """People of a run, best score first; `state` narrows: scored, disqualified, held, in_review, live, stopped."""
+    offset = offset_of(cursor)
     where = [run_lead.c.run_id == run_id, *([run_lead.c.state == state] if state else [])]
     query = (
         sa.select(lead.c.data, run_lead.c.tier, run_lead.c.score, run_lead.c.state)
@@ -123,6 +120,7 @@ async def list_leads(app: App, run_id: Id, state: Key = "", limit: Limit = 50) -
         .where(*where)
         .order_by(run_lead.c.score.desc(), lead.c.id)
         .limit(limit)
+        .offset(offset)
     )
     total = sa.select(sa.func.count()).select_from(run_lead).where(*where)
     rows, count = await app.kernel.store.read(
@@ -130,16 +128,15 @@ async def list_leads(app: App, run_id: Id, state: Key = "", limit: Limit = 50) -
     )
     people = [(LEAD.validate_json(row.data), row) for row in rows]
     views = [LeadView(p.id, p.name, p.title, p.company, row.tier, row.score, row.state) for p, row in people]
-    return LeadList(tuple(views), count - len(views))
+    return LeadList(tuple(views), *following(offset, len(views), count))
 
 
 @reads("Campaigns that wait", open_world=False)
-async def list_reviews(app: App) -> ReviewList:
-    """Campaigns waiting for a person. Only a logged-in person decides, in the Gatekeeper."""
-    waiting = await dossier.queue(app.kernel)
-    return ReviewList(
-        tuple(ReviewView(w.id, w.name, w.tier, w.covered, w.held, w.due) for w in waiting[:100])
-    )
+async def list_reviews(app: App, limit: Limit = 50, cursor: Cursor = "") -> ReviewList:
+    """Campaigns whose words wait for a person, most urgent first. A logged-in person decides, in the Gatekeeper."""
+    waiting, next_cursor, left = cut(await dossier.queue(app.kernel), cursor, limit)
+    views = [ReviewView(w.id, w.name, w.tier, w.covered, w.held, w.due) for w in waiting]
+    return ReviewList(tuple(views), next_cursor, left)
 
 
 @reads("A campaign that waits", open_world=False)
@@ -163,14 +160,23 @@ async def get_review(app: App, campaign_id: Id) -> ReviewView:
 
 @reads("Handoffs", open_world=False)
 async def list_handoffs(
-    app: App, state: Literal["pending", "acknowledged", "closed"] = "pending", limit: Limit = 50
+    app: App,
+    state: Literal["pending", "acknowledged", "closed"] = "pending",
+    limit: Limit = 50,
+    cursor: Cursor = "",
 ) -> HandoffList:
     """What people have to take up, soonest due first."""
-    query = sa.select(handoff).where(handoff.c.state == state).order_by(handoff.c.due_at).limit(limit)
-    rows = await app.kernel.store.read(lambda c: c.execute(query).all())
-    return HandoffList(
-        tuple(HandoffView(r.id, r.trigger, r.destination, r.priority, r.state, r.due_at) for r in rows)
+    offset = offset_of(cursor)
+    wanted = handoff.c.state == state
+    query = (
+        sa.select(handoff).where(wanted).order_by(handoff.c.due_at, handoff.c.id).limit(limit).offset(offset)
     )
+    total = sa.select(sa.func.count()).select_from(handoff).where(wanted)
+    rows, count = await app.kernel.store.read(
+        lambda c: (c.execute(query).all(), c.execute(total).scalar() or 0)
+    )
+    views = [HandoffView(r.id, r.trigger, r.destination, r.priority, r.state, r.due_at) for r in rows]
+    return HandoffList(tuple(views), *following(offset, len(views), count))
 
 
 @reads("Check the do-not-contact list", open_world=False)
@@ -193,118 +199,11 @@ async def query_audit(app: App, limit: Limit = 20) -> AuditPage:
     return AuditPage(tuple(views), verdict.size, verdict.ok)
 
 
-# ── starting phases ──────────────────────────────────────────────────────────────────────────────────────
-async def _begin(
-    app: App, files: tuple[str, ...], post_urls: tuple[str, ...], asked: str, key: str
-) -> Outcome:
-    """A run as rows; a second call with the same key finds the first."""
-    params: dict[str, Json] = {
-        "files": list(files),
-        "posts": [{"url": url, "kind": "commenters"} for url in post_urls],
-        "stored": not files and not post_urls,
-        "asked": asked,
-        "key": key,
-    }
-    once = f"{asked}:{key}" if key else ""
-    if known := await runs.of_key(app.kernel, once):
-        return _replayed(known, params)
-    run = await runs.create(app.kernel, params, key=once)
-    message = "Carried out by the worker; see orchestrator_get_run."
-    return Outcome("applied", "", message, run.id, correlation_id=correlation())
-
-
-def _replayed(run: runs.Run, params: dict[str, Json]) -> Outcome:
-    """The run of an earlier call with this key; `Conflict` where that one asked for something else."""
-    if fingerprint({**run.params, "asked": ""}) != fingerprint({**params, "asked": ""}):
-        message = "this key was used for a run of other people"
-        raise Conflict(message, field="idempotency_key", code="conflict")
-    return Outcome("replayed", "", "This run was started before.", run.id, correlation_id=correlation())
-
-
-@writes("Phase 1: research", open_world=False)
-async def research(app: App, files: Paths = (), post_urls: Paths = (), idempotency_key: Key = "") -> Outcome:
-    """Take leads in from files and posts (or everyone stored who is in no campaign), enrich and score them."""
-    return await _begin(app, files, post_urls, "research", idempotency_key)
-
-
-@writes("Phase 2: plan", open_world=False)
-async def plan(app: App, run_id: Id, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - the run is the key
-    """Group a researched run into campaigns, write and check every word, and put them into review."""
-    found = await runs.get(app.kernel, run_id)
-    if found.state in PLANNED and found.params.get("asked") in {"plan", "run"}:
-        return Outcome("replayed", "", "Planning was asked for before.", run_id, correlation_id=correlation())
-    await runs.ask(app.kernel, run_id, "plan")
-    return Outcome("applied", "", "Carried out by the worker.", run_id, correlation_id=correlation())
-
-
-@writes("All phases up to review", open_world=False)
-async def run_pipeline(
-    app: App, files: Paths = (), post_urls: Paths = (), idempotency_key: Key = ""
-) -> Outcome:
-    """Research and plan in one go; ends with campaigns waiting for a person."""
-    return await _begin(app, files, post_urls, "run", idempotency_key)
-
-
-# ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────
-@writes("Never write to somebody again", stops=True, open_world=False)
-async def suppress(
-    app: App,
-    target: Annotated[str, Field(min_length=3, max_length=320)],
-    reason: Reason,
-    idempotency_key: Key = "",  # noqa: ARG001 - the target is the key
-) -> Outcome:
-    """Put an e-mail address or a company's domain on the do-not-contact list, and stop what runs for it."""
-    added = await stops.suppress(app.kernel, target, reason=reason, source="agent", actor="agent")
-    return Outcome("applied" if added else "replayed", "", "On the list.", correlation_id=correlation())
-
-
-@writes("Pause campaigns", stops=True, open_world=False)
-async def pause_campaigns(
-    app: App,
-    reason: Reason,
-    campaign_id: Key = "",
-    idempotency_key: Key = "",  # noqa: ARG001 - pausing twice is pausing
-) -> Outcome:
-    """Make one campaign, or without `campaign_id` everything, stand still. A person resumes."""
-    if campaign_id:
-        known = sa.select(campaign.c.id).where(campaign.c.id == campaign_id)
-        if await app.kernel.store.read(lambda c: c.execute(known).scalar()) is None:
-            raise Invalid("no campaign has this id", field="campaign_id", code="not_found")
-    scope = f"campaign:{campaign_id}" if campaign_id else "all"
-    await app.kernel.switches.pause(scope, actor="agent", reason=reason)
-    return await _stood_still(app, f"{scope} stands still", reason, scope)
-
-
-async def _stood_still(app: App, said: str, reason: str, reference: str = "") -> Outcome:
-    """Pause at the vendor what stands still here, and tell how many it confirmed; the worker goes on trying."""
-    confirmed, total = await standstill.pause_at_vendor(app, await app.kernel.switches.now(), reason)
-    message = f"{said}; the vendor confirmed {confirmed} of {total} campaigns that may be sending."
-    detail: dict[str, Json] = {"confirmed": confirmed, "of": total}
-    return Outcome("applied", "", message, reference, detail, correlation_id=correlation())
-
-
-@writes("Engage the kill switch", stops=True, open_world=False)
-async def engage_kill_switch(app: App, reason: Reason, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - on is on
-    """Stop every effect in every process, now, and pause live campaigns at the vendor. Only an admin releases it."""
-    if await app.kernel.switches.kill(actor="agent", reason=reason):
-        return await _stood_still(app, "Stopped", reason)
-    message = (
-        "Stopped by the flag file; the database could not be written, so campaigns run on at the vendor."
-    )
-    return Outcome("applied", "", message, correlation_id=correlation())
-
-
-@writes("Engage safe mode", stops=True, open_world=False)
-async def engage_safe_mode(app: App, reason: Reason, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - on is on
-    """Simulate every effect from now on. Only an admin leaves safe mode."""
-    await app.kernel.switches.engage_safe_mode(actor="agent", reason=reason)
-    return Outcome("applied", "", "Everything is simulated from now on.", correlation_id=correlation())
-
-
-TOOLS = (
+TOOLS: tuple[Tool, ...] = (
     get_status,
     get_run,
     list_runs,
+    phase_tools.get_artefact,
     get_lead,
     list_leads,
     list_reviews,
@@ -312,11 +211,13 @@ TOOLS = (
     list_handoffs,
     check_suppression,
     query_audit,
-    research,
-    plan,
-    run_pipeline,
-    suppress,
-    pause_campaigns,
-    engage_kill_switch,
-    engage_safe_mode,
+    phase_tools.research,
+    phase_tools.plan,
+    phase_tools.implement,
+    phase_tools.run_pipeline,
+    phase_tools.cancel_run,
+    stop_tools.suppress,
+    stop_tools.pause_campaigns,
+    stop_tools.engage_kill_switch,
+    stop_tools.engage_safe_mode,
 )

@@ -27,6 +27,46 @@ class StatusView:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptView:
+    """A version of what a phase left behind."""
+
+    phase: str
+    version: int
+    state: str
+    made_by: str
+    why: str
+    made_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView:
+    """An external effect that would follow. People go by their id."""
+
+    when: str
+    action: str
+    lead_id: str
+    campaign_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactView:
+    """What a phase left behind, in plain words. Titles, industries and names of sources in it come from outside."""
+
+    run_id: str
+    phase: str
+    version: int
+    state: str
+    made_by: str
+    why: str
+    made_at: str
+    decided_by: str
+    text: str
+    effects: tuple[EffectView, ...] = ()
+    next_cursor: str = ""
+    omitted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """A run and what came of it."""
 
@@ -39,13 +79,16 @@ class RunView:
     finished_at: str
     funnel: tuple[Count, ...] = ()
     campaigns: tuple[Count, ...] = ()
+    artefacts: tuple[KeptView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunList:
-    """The newest runs."""
+    """Some runs, and how many come after them."""
 
     runs: tuple[RunView, ...]
+    next_cursor: str = ""
+    omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +120,7 @@ class LeadList:
     """Some people, and how many were left out."""
 
     leads: tuple[LeadView, ...]
+    next_cursor: str = ""
     omitted: int = 0
 
 
@@ -101,6 +145,8 @@ class ReviewList:
     """What waits for a person."""
 
     reviews: tuple[ReviewView, ...]
+    next_cursor: str = ""
+    omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +166,8 @@ class HandoffList:
     """Handoffs, most urgent due first."""
 
     handoffs: tuple[HandoffView, ...]
+    next_cursor: str = ""
+    omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,11 +145,12 @@ def _asked_for(connection: sa.Connection) -> list[Wanted]:
     for row in connection.execute(sa.select(run).where(run.c.state == "running")):
         flow = runs.asked(row.params)
         args: dict[str, str | int] = {"run_id": row.id, "correlation_id": row.correlation_id}
-        wanted.append(Wanted(f"{flow}:{row.id}", flow, args))
+        turn = f":{row.turn}" if row.turn > 1 else ""
+        wanted.append(Wanted(f"{flow}:{row.id}{turn}", flow, args))
     approved = (
         sa.select(campaign.c.id, campaign.c.version, run.c.correlation_id)
         .join(run, run.c.id == campaign.c.run_id)
-        .where(campaign.c.state.in_(outreach.BEGINNING))
+        .where(campaign.c.state.in_(outreach.BEGINNING), outreach.cleared())
     )
     for one in connection.execute(approved):
         args = {"campaign_id": one.id, "version": one.version, "correlation_id": one.correlation_id}

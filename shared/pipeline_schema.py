@@ -47,7 +47,24 @@ run = sa.Table(
     text("correlation_id"),
     text("started_at"),
     text("finished_at"),
+    text("launches", "on_approval"),  # on_approval: of its words; on_implement: not before its plan's yes as well
+    sa.Column("turn", N, nullable=False, server_default="1"),  # how often a phase of it was begun anew
 )
+artefact = sa.Table(
+    "artefact",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # run:phase:version
+    sa.Column("run_id", T, sa.ForeignKey("run.id"), nullable=False),
+    text("phase"),  # research, plan, implement
+    sa.Column("version", N, nullable=False),
+    # research: saved; plan: drafting, pending_review, approved, rejected, superseded; implement: running, done
+    text("state"),
+    text("data", "{}"),
+    text("covers", "{}"),  # a plan: what the yes was to
+    *map(text, ("made_by", "why", "made_at", "decided_by", "decided_at", "reason")),
+)
+sa.Index("artefact_run", artefact.c.run_id, artefact.c.phase, artefact.c.version)
+sa.Index("artefact_state", artefact.c.phase, artefact.c.state)
 run_lead = sa.Table(
     "run_lead",
     metadata,
@@ -62,6 +79,7 @@ run_lead = sa.Table(
     text("enrichment"),  # known, found, not_found, failed, unanswered, or how the look-up ended: why
     text("data", "{}"),
     text("campaign_id"),
+    text("seen"),  # fingerprint of the lead as it was scored
 )
 sa.Index("run_lead_batch", run_lead.c.run_id, run_lead.c.batch)
 sa.Index("run_lead_lead", run_lead.c.lead_id)
@@ -74,7 +92,8 @@ campaign = sa.Table(
     text("name"),
     text("type"),
     text("tier"),
-    # drafted, pending_review, approved, rejected, launching, stalled, live, simulated, paused, completed, failed
+    # drafted, pending_review, approved, rejected, superseded,
+    # launching, stalled, live, simulated, paused, completed, failed
     text("state"),
     text("draft", "{}"),
     text("hypothesis"),
@@ -87,6 +106,8 @@ campaign = sa.Table(
     text("created_at"),
     text("updated_at"),
     sa.Column("version", N, nullable=False, server_default="1"),
+    text("line"),  # of the run's plan
+    sa.Column("cleared", N, nullable=False, server_default="0"),  # the version that implement was asked for
 )
 sa.Index("campaign_run", campaign.c.run_id)
 sa.Index("campaign_state", campaign.c.state)
@@ -104,6 +125,7 @@ campaign_lead = sa.Table(
     text("reason"),
     text("contact_ref"),
     text("told"),  # what the CRM is to be told, or was told last; see marks.py
+    sa.Column("listed", N, nullable=False, server_default="0"),  # the plan's version that implement was asked for
 )
 sa.Index("campaign_lead_email", campaign_lead.c.email)
 sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)

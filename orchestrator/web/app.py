@@ -23,6 +23,7 @@ from orchestrator.web import (
     health,
     leads,
     login,
+    plans,
     reviews,
     safety,
     suppression,
@@ -67,6 +68,13 @@ def _routes() -> list[BaseRoute]:
         *_get({"/login": login.show, "/setup/{token}": login.show_setup}),
         *_post({"/login": login.log_in, "/logout": login.log_out, "/setup/{token}": login.set_up}),
         *_get({"/": dashboard.show, "/campaigns": campaigns.show, "/handoffs": handoffs.show}),
+        *_get({"/campaigns/plans/{run}": plans.show, "/campaigns/plans/{run}/effects": plans.show_effects}),
+        *_get({"/campaigns/plans/{run}/findings": plans.show_findings}),
+        *_post(
+            {"/campaigns/plans/{run}/approve": plans.approve, "/campaigns/plans/{run}/reject": plans.reject}
+        ),
+        *_post({"/campaigns/plans/{run}/edit": plans.edit}),
+        *_post({"/campaigns/plans/{run}/implement": plans.implement}),
         *_post({"/campaigns/{id}/pause": campaigns.pause, "/campaigns/{id}/resume": campaigns.resume}),
         *_get({"/reviews": reviews.show_queue, "/reviews/{id}": reviews.show}),
         *_post({"/reviews/{id}/read": reviews.read, "/reviews/{id}/approve": reviews.approve}),
@@ -131,4 +139,5 @@ async def _problem(request: Request, status: int, sentence: str) -> Response:
 def _back(request: Request) -> str:
     """The page that a refused form most likely stood on."""
     parts = request.url.path.strip("/").split("/")
-    return "/" + "/".join(parts[:2] if parts[0] == "reviews" else parts[:1])
+    deep = 2 if parts[0] == "reviews" else 3 if parts[:2] == ["campaigns", "plans"] else 1
+    return "/" + "/".join(parts[:deep])

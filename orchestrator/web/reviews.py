@@ -8,6 +8,7 @@ from starlette.responses import Response
 from orchestrator import review
 from orchestrator.accounts import Visit
 from orchestrator.dossier import OPEN, Detail, Recipient, recipient_of
+from orchestrator.web import plans
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, shown
 from shared.errors import Conflict, Invalid
@@ -17,7 +18,9 @@ from shared.ports import Message
 @shown
 async def show_queue(request: Request, visit: Visit) -> Response:
     """What waits, the most urgent first."""
-    return await page(request, "reviews.html", visit, waiting=await review.queue(desk(request).app.kernel))
+    kernel = desk(request).app.kernel
+    waiting, asked = await review.queue(kernel), await plans.waiting(kernel)
+    return await page(request, "reviews.html", visit, waiting=waiting, plans=asked)
 
 
 @shown

@@ -73,6 +73,8 @@ PURE = (
     "orchestrator/rendering.py",
     "orchestrator/compliance.py",
     "orchestrator/campaigns.py",
+    "orchestrator/findings.py",
+    "orchestrator/strategy.py",
 )
 IMPURE = re.compile(
     r"^(shared\.(gate|http|kernel|store|suite|remote|server|switches|limits|ledger|presence)|"

@@ -122,7 +122,7 @@ async def test_a_run_goes_through_every_stage_though_it_begins_anew_after_each(t
         ended, step = await _flow(it.app, "run", run_id=made.id)
         assert ended == {"run": made.id}
         assert await run_state(it.app, made.id) == "finished"
-        assert list(step.kept) == ["collect", "group", "review"]
+        assert list(step.kept) == ["collect", "findings", "group", "review"]
 
 
 async def test_research_alone_ends_as_researched(tmp_path: Path) -> None:
