@@ -7,17 +7,16 @@ everything else is configuration.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from math import ceil, sqrt
+from math import ceil
 from typing import Literal
 
 from orchestrator.campaigns import Campaign, hypothesis, make_campaign
 from orchestrator.findings import Findings, Group, Share, Track
-from orchestrator.outreach_rules import CampaignType, Depth, Target, TierTreatment
+from orchestrator.forecast import Prediction, detectable, predicted
+from orchestrator.outreach_rules import CampaignType, Depth, TierTreatment
 from orchestrator.rules import Rules
 from shared.errors import Invalid
 from shared.lead import Tier
-
-Basis = Literal["our own results", "configured targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,6 @@ class Hook:
     hook: str
     pain_points: tuple[str, ...]
     value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A share of those before it, as a range in per cent, and how many people that is."""
-
-    metric: str
-    of: str
-    low: float
-    high: float
-    people_low: int
-    people_high: int
-    basis: Basis
-    told: str  # the basis in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +230,7 @@ def _line(
         sample_percent=treatment.sample_percent,
         review_due_hours=treatment.review_due_hours,
         approver="operator" if group.c_level else "ae",
-        predicted=tuple(_predicted(people, record, rules)),
+        predicted=tuple(predicted(people, record, rules)),
         attention=tuple(_attention(group, people, treatment, template)),
         choice=choice,
     )
@@ -286,35 +271,7 @@ def _attention(group: Group, people: int, treatment: TierTreatment, template: Ca
         yield f"written with the template of another campaign type: {template.replace('_', ' ')}"
 
 
-# ── what may come of it ──────────────────────────────────────────────────────────────────────────────────
-def _predicted(people: int, record: Track | None, rules: Rules) -> Iterable[Prediction]:
-    """Delivered of those written to; the rest of those; positive ones of the replies."""
-    own = record if record is not None and record.people >= rules.outreach.planning.history_people else None
-    replied_low = replied_high = people
-    for metric, of in (
-        ("deliverability", "people"),
-        ("replies", "people"),
-        ("positive_share", "replies"),
-        ("unsubscribes", "people"),
-        ("spam", "people"),
-    ):
-        low, high, told = _rate(metric, own, rules)
-        of_low, of_high = (replied_low, replied_high) if of == "replies" else (people, people)
-        made = Prediction(
-            metric=metric,
-            of=of,
-            low=low,
-            high=high,
-            people_low=int(of_low * low / 100),
-            people_high=ceil(of_high * high / 100),
-            basis="our own results" if own else "configured targets",
-            told=told,
-        )
-        if metric == "replies":
-            replied_low, replied_high = made.people_low, made.people_high
-        yield made
-
-
+# ── of all lines together ────────────────────────────────────────────────────────────────────────────────
 def _expected(lines: Iterable[Line]) -> Iterable[Expected]:
     """The predictions of all lines together, rounded once."""
     low: dict[str, float] = {}
@@ -327,43 +284,6 @@ def _expected(lines: Iterable[Line]) -> Iterable[Expected]:
             high[one.metric] = high.get(one.metric, 0) + line.people * of[1] * one.high / 100
     # Rounded outwards, but not for what only floating point adds.
     return [Expected(name, int(low[name] + 1e-9), ceil(high[name] - 1e-9)) for name in low]
-
-
-def _rate(metric: str, own: Track | None, rules: Rules) -> tuple[float, float, str]:
-    """Lowest and highest rate in per cent, and why we think so."""
-    if own is None:
-        row: Target = rules.outreach.targets[metric]
-        low, high = sorted((row.target, row.minimum))
-        least = rules.outreach.planning.history_people
-        return (
-            low,
-            high,
-            f"an assumption: from target to minimum in outreach.yaml, until {least} people were written to",
-        )
-    good, total = {
-        "deliverability": (own.people - own.bounced, own.people),
-        "replies": (own.replied, own.people),
-        "positive_share": (own.positive, own.replied),
-        "unsubscribes": (own.unsubscribed, own.people),
-        "spam": (own.complained, own.people),
-    }[metric]
-    low, high = interval(min(good, total), total, rules.outreach.planning.z)
-    days = rules.outreach.planning.history_days
-    return (
-        round(100 * low, 2),
-        round(100 * high, 2),
-        f"{good} of {total} in our own campaigns of the last {days} days",
-    )
-
-
-def interval(good: int, total: int, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share, 0 to 1; everything is possible where there is nobody."""
-    if not total:
-        return 0.0, 1.0
-    share, weight = good / total, 1 + z * z / total
-    middle = share + z * z / (2 * total)
-    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (middle - spread) / weight), min(1.0, (middle + spread) / weight)
 
 
 def _comparisons(lines: Iterable[Line], rules: Rules) -> Iterable[Comparison]:
@@ -393,17 +313,3 @@ def _can_show(per_variant: int, points: float, rules: Rules) -> str:
         f"with {per_variant} people a variant, a difference shows from about {points:g} percentage points on "
         f"(over {base:g} % replies); a smaller one may be chance"
     )
-
-
-def detectable(base: float, per_variant: int, rules: Rules) -> float:
-    """The smallest difference, in percentage points over `base`, that so many people a variant are likely to show."""
-    if not per_variant:
-        return 100.0
-    planning = rules.outreach.planning
-    factor = (planning.z + planning.power_z) ** 2 / per_variant
-    low, high = base, 1.0
-    for _ in range(40):
-        other = (low + high) / 2
-        needed = factor * (base * (1 - base) + other * (1 - other))
-        low, high = (low, other) if (other - base) ** 2 >= needed else (other, high)
-    return round(100 * (high - base), 1)

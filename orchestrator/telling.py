@@ -7,9 +7,10 @@ short when they were counted.
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.findings import Findings, Share, TierFindings
+from orchestrator.forecast import Prediction
 from orchestrator.implementing import Report
 from orchestrator.plans import Checked, Plan
-from orchestrator.strategy import Expected, Line, Prediction
+from orchestrator.strategy import Expected, Line
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 METRICS = {

@@ -47,7 +47,9 @@ run = sa.Table(
     text("correlation_id"),
     text("started_at"),
     text("finished_at"),
-    text("launches", "on_approval"),  # on_approval: of its words; on_implement: not before its plan's yes as well
+    text(
+        "launches", "on_approval"
+    ),  # of its words; on_implement: its plan is approved as well, and asked for
     sa.Column("turn", N, nullable=False, server_default="1"),  # how often a phase of it was begun anew
 )
 artefact = sa.Table(
@@ -125,7 +127,9 @@ campaign_lead = sa.Table(
     text("reason"),
     text("contact_ref"),
     text("told"),  # what the CRM is to be told, or was told last; see marks.py
-    sa.Column("listed", N, nullable=False, server_default="0"),  # the plan's version that implement was asked for
+    sa.Column(
+        "listed", N, nullable=False, server_default="0"
+    ),  # the plan's version that implement was asked for
 )
 sa.Index("campaign_lead_email", campaign_lead.c.email)
 sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)

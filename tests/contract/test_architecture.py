@@ -74,6 +74,7 @@ PURE = (
     "orchestrator/compliance.py",
     "orchestrator/campaigns.py",
     "orchestrator/findings.py",
+    "orchestrator/forecast.py",
     "orchestrator/strategy.py",
 )
 IMPURE = re.compile(

@@ -10,8 +10,9 @@ from people import RULES, a_lead
 
 from orchestrator import strategy
 from orchestrator.findings import LONGEST, MOST_KEYS, Findings, Share, Tally, Track, Worth
+from orchestrator.forecast import detectable, interval
 from orchestrator.scoring import score
-from orchestrator.strategy import Choice, check_choice, detectable, interval, make_strategy
+from orchestrator.strategy import Choice, check_choice, make_strategy
 from orchestrator.telling import findings_text
 from shared.errors import Invalid
 from shared.lead import Lead, Source, Tier
