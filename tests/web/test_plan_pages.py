@@ -25,7 +25,7 @@ async def test_a_plan_says_in_plain_words_what_would_follow(app: App, log_in: Lo
     ae = await log_in("ae")
     text = (await ae.get(f"/campaigns/plans/{run_id}")).text
     for words in (
-        "Plan: 3 people in 1 campaigns",
+        "Plan: 3 people in 1 campaign<",
         "4 people are worth writing to",
         "1 are held and would get nothing",
         "people written into the CRM",
