@@ -1,6 +1,6 @@
 """Instantly: e-mail sequences. Provides the port "sequencer"."""
 
-from servers.instantly import effects, people, subscription
+from servers.instantly import effects, people, removal, subscription
 from servers.instantly.account import ACCOUNT, Options, open_instantly
 from servers.instantly.events import WEBHOOK
 from servers.instantly.sandbox import build
@@ -26,8 +26,8 @@ SERVER = Server(
         (ACCOUNT, "activate_campaign"): effects.find_started,
         (ACCOUNT, "resume_campaign"): effects.find_started,
         (ACCOUNT, "pause_campaign"): effects.find_paused,
-        (ACCOUNT, "remove_lead"): people.find_removed,
-        (ACCOUNT, "add_to_blocklist"): people.find_blocked,
+        (ACCOUNT, "remove_lead"): removal.find_removed,
+        (ACCOUNT, "add_to_blocklist"): removal.find_blocked,
         (ACCOUNT, "ensure_webhooks"): subscription.find_subscribed,
     },
     options={ACCOUNT: Options},

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from servers.instantly import effects, people, subscription
+from servers.instantly import effects, people, removal, subscription
 from servers.instantly.account import Instantly, refuse_simulated
 from servers.instantly.api import Page
 from servers.instantly.views import (
@@ -37,7 +37,7 @@ from shared.tool import reads, writes
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(max_length=500)]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
-Values = Annotated[Sequence[Email], Field(min_length=1, max_length=people.MAX_BLOCKED)]
+Values = Annotated[Sequence[Email], Field(min_length=1, max_length=removal.MAX_BLOCKED)]
 People = Annotated[Sequence[Enrollment], Field(min_length=1, max_length=10_000)]
 
 
@@ -185,7 +185,7 @@ async def remove_lead(
     instantly: Instantly, email: Email, reason: Reason, idempotency_key: Key = ""
 ) -> Outcome:
     """Delete a person from every campaign. Always allowed; confirmed by a search that finds them nowhere."""
-    return await people.remove_lead(instantly, email, reason, idempotency_key)
+    return await removal.remove_lead(instantly, email, reason, idempotency_key)
 
 
 @writes("Block addresses", stops=True)
@@ -193,7 +193,7 @@ async def add_to_blocklist(
     instantly: Instantly, values: Values, reason: Reason, idempotency_key: Key = ""
 ) -> Outcome:
     """Addresses or domains that Instantly must never mail. Always allowed; confirmed by reading back."""
-    return await people.add_to_blocklist(instantly, values, reason, idempotency_key)
+    return await removal.add_to_blocklist(instantly, values, reason, idempotency_key)
 
 
 @writes("Subscribe to events")

@@ -72,6 +72,54 @@ async def test_an_import_whose_answer_is_lost_is_looked_up_person_by_person(worl
     assert len(await world.log("add_lead")) == 3
 
 
+async def test_many_people_in_doubt_are_looked_up_a_hundred_at_a_time(world: World) -> None:
+    ref, everyone = await world.drafted(), people(250)
+    await world.fault(kind="drop_after", method="POST", path="/leads/add$")
+    first = await world.enrolled(ref, everyone)
+    again = await world.enrolled(ref, everyone)
+    assert (first.counts, again.counts) == ({"in_doubt": 250}, {"replayed": 250})
+    assert len(await world.requests("POST", "/leads/list")) == 3
+    assert len(await world.log("add_lead")) == 250
+
+
+async def test_a_look_up_that_fails_leaves_everyone_in_doubt(world: World) -> None:
+    ref, everyone = await world.drafted(), people(3)
+    await world.fault(kind="drop_after", method="POST", path="/leads/add$")
+    await world.enrolled(ref, everyone)
+    await world.fault(kind="status", method="POST", path="/leads/list$", status=400, times=-1)
+    assert (await world.enrolled(ref, everyone)).counts == {"in_doubt": 3}
+    assert len(await world.requests("POST", "/leads/add")) == 1
+
+
+async def test_somebody_in_another_campaign_is_not_enrolled_in_a_second_one(world: World) -> None:
+    other = await world.drafted(replace(DRAFT, campaign_id="c-2"))
+    await world.ask("POST", "/leads/add", {"campaign_id": other, "leads": [{"email": "kim1@acme1.example"}]})
+    ref = await world.drafted()
+    outcome = await world.enrolled(ref, people(3))
+    assert [(one.status, one.reason) for one in outcome.outcomes] == [
+        ("applied", ""),
+        ("failed", "in_another_campaign"),
+        ("applied", ""),
+    ]
+
+
+async def test_nobody_is_added_to_a_running_campaign_whose_words_were_changed(world: World) -> None:
+    ref = await world.live(people(1))
+    await world.ask("PATCH", f"/campaigns/{ref}", {"insert_unsubscribe_header": False})
+    outcome = await world.enrolled(ref, people(3)[1:])
+    assert [(one.status, one.reason) for one in outcome.outcomes] == [("failed", "changed_at_vendor")] * 2
+    assert len(await world.log("add_lead")) == 1
+
+
+async def test_a_request_that_is_too_large_is_made_in_halves(world: World) -> None:
+    ref = await world.drafted()
+    await world.fault(kind="status", method="POST", path="/leads/add$", status=413, times=2)
+    outcome = await world.enrolled(ref, people(8))
+    sizes = [len(one["json"]["leads"]) for one in await world.requests("POST", "/leads/add")]
+    assert outcome.counts == {"applied": 8}
+    assert sizes == [8, 4, 2, 2, 4]
+
+
 async def test_people_already_there_with_the_same_words_count_as_enrolled(world: World) -> None:
     ref, everyone = await world.drafted(), people(2)
     await world.enrolled(ref, everyone)
@@ -199,9 +247,48 @@ async def test_a_block_whose_answer_is_lost_is_confirmed_by_the_list(world: Worl
     assert outcome.status == "applied"
 
 
-async def test_a_value_the_vendor_did_not_take_is_in_doubt(world: World) -> None:
-    outcome = await tools.add_to_blocklist.function(world.instantly, ["not a value"], "asked")
-    assert outcome.status == "in_doubt"
+@pytest.mark.parametrize("value", ["not a value", "kim@", "nowhere", "", "a..b", "@acme.example"])
+async def test_what_is_neither_address_nor_domain_is_refused_before_anything_is_sent(
+    world: World, value: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        await tools.add_to_blocklist.function(world.instantly, ["kim@acme.example", value], "asked")
+    assert caught.value.field == "values"
+    assert await world.log() == []
+
+
+async def test_a_value_the_vendor_takes_for_invalid_is_told_apart_from_a_lost_answer(world: World) -> None:
+    outcome = await tools.add_to_blocklist.function(
+        world.instantly, ["kim@acme.example", "kim@nowhere"], "asked"
+    )
+    assert (outcome.status, outcome.reason) == (
+        "in_doubt",
+        "partly_done",
+    ) or outcome.reason == "invalid_values"
+    assert [entry["target"] for entry in await world.log("block")] == ["kim@acme.example"]
+
+
+async def test_many_values_that_were_blocked_before_are_confirmed_one_by_one(world: World) -> None:
+    values = [f"kim{number}@acme.example" for number in range(60)]
+    for _ in range(2):
+        outcome = await tools.add_to_blocklist.function(world.instantly, values, "asked")
+        assert outcome.status == "applied"
+    assert len(await world.log("block")) == 60
+    assert len(await world.requests("GET", "/block-lists-entries")) == 60
+
+
+async def test_the_block_list_is_read_a_page_at_a_time(world: World) -> None:
+    values = [f"kim{number}@acme.example" for number in range(230)]
+    await tools.add_to_blocklist.function(world.instantly, values, "asked")
+    seen, cursor, pages = [], "", 0
+    while True:
+        page = await tools.list_blocklist.function(world.instantly, cursor)
+        seen += [entry.value for entry in page.entries]
+        cursor, pages = page.next_cursor, pages + 1
+        if not cursor:
+            break
+    assert seen == values
+    assert pages == 4  # the last full page carries a cursor to an empty one
 
 
 async def test_webhooks_are_made_once_and_corrected_when_they_differ(world: World) -> None:
