@@ -37,6 +37,7 @@ from shared.records import (
     PipelineStage,
     Quarantined,
     ReceivedMessage,
+    ReplyMessage,
     SendingWindow,
     SourcedLead,
     SourceInfo,
@@ -74,6 +75,7 @@ __all__ = [
     "PipelineStage",
     "Quarantined",
     "ReceivedMessage",
+    "ReplyMessage",
     "SendingWindow",
     "Sequencer",
     "SourceInfo",
@@ -202,6 +204,10 @@ class Sequencer(Protocol):
         """Always a draft, verified by reading back; `reference` is the vendor's id."""
         ...
 
+    async def update_campaign(self, campaign_ref: str, draft: CampaignDraft) -> Outcome:
+        """Bring a draft or a paused campaign to another draft; starting it then needs a new approval."""
+        ...
+
     async def add_leads_to_campaign(
         self, campaign_ref: str, enrollments: Sequence[Enrollment], approval: str = ""
     ) -> BatchOutcome:
@@ -236,8 +242,16 @@ class Sequencer(Protocol):
         """Campaigns, a page at a time."""
         ...
 
+    async def send_reply(self, reply: ReplyMessage, approval: str = "") -> Outcome:
+        """Answer a received message once; needs an approval of exactly these words."""
+        ...
+
     async def ensure_webhooks(self, base_url: str) -> Outcome:
         """Have the vendor send its events to our address. Repeating is harmless."""
+        ...
+
+    async def check_setup(self) -> tuple[Check, ...]:
+        """Whether key, workspace, mailboxes and webhooks are ready, with what to do where not."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What travels through a port: requests and answers, as frozen records with their constraints.
 
 Empty text and 0 mean "unknown": schemas without unions are the ones every model host accepts. Times are ISO 8601
-in UTC. What an `Enrollment` and a `CampaignDraft` hold is what a person approves, to the letter.
+in UTC. What an `Enrollment`, a `CampaignDraft` and a `ReplyMessage` hold is what a person approves, to the letter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -300,6 +300,18 @@ class Enrollment:
     company: Text = ""
     variant: Annotated[str, Field(max_length=20)] = "A"
     messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyMessage:
+    """An answer to one received message, exactly as it would be sent: what an approval covers, to the letter."""
+
+    message_ref: Key  # the sequencer's id of the message that is answered
+    email: Email  # who wrote it, and gets the answer
+    mailbox: Email  # ours that it came to
+    subject: Annotated[str, Field(min_length=1, max_length=300)]
+    body: Annotated[str, Field(min_length=1, max_length=20_000)]  # plain text
+    campaign_id: Key = ""  # ours
 
 
 @dataclass(frozen=True, slots=True)

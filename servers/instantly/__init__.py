@@ -1,6 +1,6 @@
 """Instantly: e-mail sequences. Provides the port "sequencer"."""
 
-from servers.instantly import effects, people, removal, subscription
+from servers.instantly import effects, people, removal, replying, subscription
 from servers.instantly.account import ACCOUNT, Options, open_instantly
 from servers.instantly.events import WEBHOOK
 from servers.instantly.sandbox import build
@@ -28,6 +28,7 @@ SERVER = Server(
         (ACCOUNT, "pause_campaign"): effects.find_paused,
         (ACCOUNT, "remove_lead"): removal.find_removed,
         (ACCOUNT, "add_to_blocklist"): removal.find_blocked,
+        (ACCOUNT, "send_reply"): replying.find_reply,
         (ACCOUNT, "ensure_webhooks"): subscription.find_subscribed,
     },
     options={ACCOUNT: Options},

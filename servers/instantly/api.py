@@ -18,7 +18,8 @@ PAGE = 100
 LEADS_PER_REQUEST = 1_000
 V2 = "/api/v2"
 # POSTs that change nothing.
-READING_POSTS = {("POST", f"{V2}/leads/list")}
+READING_POSTS = {("POST", f"{V2}/leads/list"), ("POST", f"{V2}/accounts/warmup-analytics")}
+MAIL = "emails"  # the rate limit of everything that reads mail
 RULES = (
     ErrorRow(401, "", Fatal, "credentials", "Instantly does not accept the API key; make a new v2 key."),
     ErrorRow(402, "", Fatal, "no_plan", "The Instantly workspace has no active paid plan."),
@@ -64,9 +65,7 @@ class InstantlyApi:
     async def campaign_figures(self, ref: str) -> Record:
         """One campaign's figures; the vendor answers a list."""
         answer = await self.client.read("GET", f"{V2}/campaigns/analytics", params={"id": ref})
-        if not isinstance(answer.data, list):
-            raise Retryable("Instantly's answer can't be read", code="unreadable", status=answer.status)
-        found = [one for one in answer.data if isinstance(one, Mapping) and one.get("campaign_id") == ref]
+        found = [one for one in _records(answer) if one.get("campaign_id") == ref]
         if not found:
             raise Invalid(
                 "Instantly has no figures for this campaign", field="campaign_ref", code="not_found"
@@ -131,11 +130,31 @@ class InstantlyApi:
     # ── mail and mailboxes ───────────────────────────────────────────────────────────────────────────────
     async def emails(self, cursor: str = "", limit: int = PAGE, **filters: str | bool) -> Page:
         """A page of messages, newest first. Has its own budget of 20 calls a minute."""
-        return await self._list("/emails", cursor, limit=limit, bucket="emails", **filters)
+        return await self._list("/emails", cursor, limit=limit, bucket=MAIL, **filters)
+
+    async def email(self, ref: str) -> Record:
+        """One message."""
+        return _record(await self.client.read("GET", f"{V2}/emails/{_segment(ref)}", bucket=MAIL))
+
+    async def reply(self, permit: Permit, body: Record) -> Record:
+        """Answer a message. It leaves at once; there is no draft and no key that keeps it from leaving twice."""
+        return _written(await self.client.write(permit, "POST", f"{V2}/emails/reply", json=dict(body)))
 
     async def mailboxes(self, cursor: str = "") -> Page:
         """A page of sending accounts."""
         return await self._list("/accounts", cursor)
+
+    async def mailbox_days(self, emails: Sequence[str], first: str, last: str) -> tuple[Record, ...]:
+        """What these mailboxes (1 to 200) did on each day, at most 31 of them. Unnamed, they are too many: 413."""
+        params: dict[str, str | list[str]] = {"emails": list(emails), "start_date": first, "end_date": last}
+        return _records(await self.client.read("GET", f"{V2}/accounts/analytics/daily", params=params))
+
+    async def warmup(self, emails: Sequence[str]) -> Record:
+        """Figures of warming up, by mailbox (1 to 100)."""
+        path = f"{V2}/accounts/warmup-analytics"
+        whole = _record(await self.client.read("POST", path, json={"emails": list(emails)}))
+        figures = whole.get("aggregate_data")
+        return figures if isinstance(figures, Mapping) else {}
 
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────
     async def webhooks(self, cursor: str = "") -> Page:
@@ -191,6 +210,13 @@ def _record(answer: Answer, broken: type[Retryable | InDoubt] = Retryable) -> Re
     if not isinstance(answer.data, Mapping) or answer.data.get("error"):
         raise broken("Instantly's answer can't be read", code="unreadable", status=answer.status)
     return answer.data
+
+
+def _records(answer: Answer) -> tuple[Record, ...]:
+    """A list that isn't paged."""
+    if not isinstance(answer.data, list):
+        raise Retryable("Instantly's answer can't be read", code="unreadable", status=answer.status)
+    return tuple(one for one in answer.data if isinstance(one, Mapping))
 
 
 def _written(answer: Answer) -> Record:

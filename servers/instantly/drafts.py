@@ -171,7 +171,7 @@ def custom_variables(enrollment: Enrollment) -> dict[str, str]:
     }
     for number, message in enumerate(enrollment.messages, start=1):
         variables[f"subject_{number}"] = message.subject
-        variables[f"body_{number}"] = _html(message.body)
+        variables[f"body_{number}"] = as_html(message.body)
     return variables
 
 
@@ -181,7 +181,8 @@ def holds_words(lead: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
     return all(_markup(str(payload.get(key, ""))) == _markup(value) for key, value in variables.items())
 
 
-def _html(text: str) -> str:
+def as_html(text: str) -> str:
+    """Plain text for a field that is sent as markup."""
     return "<br />".join(html.escape(text, quote=False).splitlines())
 
 

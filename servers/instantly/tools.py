@@ -5,9 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from servers.instantly import effects, people, removal, subscription
+from servers.instantly import effects, mailboxes, people, readiness, removal, replying, subscription
 from servers.instantly.account import Instantly, refuse_simulated
-from servers.instantly.api import Page
 from servers.instantly.views import (
     BlocklistPage,
     CampaignAnalytics,
@@ -17,7 +16,6 @@ from servers.instantly.views import (
     blocklist_view,
     campaign_view,
     lead_status_view,
-    mailbox_view,
     reply_view,
 )
 from shared.effect import Outcome
@@ -26,10 +24,12 @@ from shared.ports import (
     CampaignDraft,
     CampaignPage,
     CampaignView,
+    Check,
     Email,
     Enrollment,
     Key,
     LeadStatus,
+    ReplyMessage,
     Text,
 )
 from shared.tool import reads, writes
@@ -106,9 +106,14 @@ async def list_blocklist(instantly: Instantly, cursor: Cursor = "", search: Text
 
 @reads("List mailboxes")
 async def list_mailboxes(instantly: Instantly, cursor: Cursor = "") -> MailboxPage:
-    """Sending accounts with their health, a page at a time."""
-    page: Page = await instantly.api.mailboxes(cursor)
-    return MailboxPage(tuple(mailbox_view(one) for one in page.items), page.cursor)
+    """Sending accounts with their health, a page at a time: state, warming up, bounces of the last seven days."""
+    return await mailboxes.list_mailboxes(instantly, cursor)
+
+
+@reads("Check the set-up")
+async def check_setup(instantly: Instantly) -> tuple[Check, ...]:
+    """Whether key, scopes, settings, mailboxes and webhooks are ready, with what to do where one isn't."""
+    return await readiness.check_setup(instantly)
 
 
 @writes("Create a campaign draft")
@@ -196,6 +201,17 @@ async def add_to_blocklist(
     return await removal.add_to_blocklist(instantly, values, reason, idempotency_key)
 
 
+@writes("Answer a message", destructive=True)
+async def send_reply(
+    instantly: Instantly, reply: ReplyMessage, approval: Key = "", idempotency_key: Key = ""
+) -> Outcome:
+    """Answer a received message at once. Needs an approval of exactly these words to exactly this person.
+
+    `message_ref`, `email` and `mailbox` are those of `instantly_get_replies`. One message is answered once.
+    """
+    return await replying.send_reply(instantly, reply, approval, idempotency_key)
+
+
 @writes("Subscribe to events")
 async def ensure_webhooks(
     instantly: Instantly,
@@ -214,6 +230,7 @@ TOOLS = (
     get_lead_status,
     list_blocklist,
     list_mailboxes,
+    check_setup,
     create_campaign,
     update_campaign,
     add_leads_to_campaign,
@@ -222,5 +239,6 @@ TOOLS = (
     resume_campaign,
     remove_lead,
     add_to_blocklist,
+    send_reply,
     ensure_webhooks,
 )

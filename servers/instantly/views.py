@@ -110,20 +110,24 @@ class BlocklistPage:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A sending account. `daily_limit` -1: not set."""
+    """A sending account; -1 where a number isn't known. Bounces over 5 % of what was sent stop everything."""
 
     email: str
     status: str
     warmup: str
     daily_limit: int = -1
+    health_score: int = -1  # of warming up, out of 100
+    sent_lately: int = -1  # campaign messages in the last seven days
+    bounced_lately: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxPage:
-    """Some sending accounts, and where the next page begins."""
+    """Some sending accounts, where the next page begins, and which figures could not be had, and why."""
 
     mailboxes: tuple[Mailbox, ...]
     next_cursor: str = ""
+    missing: str = ""
 
 
 def text_of(record: Mapping[str, Any], key: str) -> str:
@@ -194,13 +198,16 @@ def blocklist_view(entry: Mapping[str, Any]) -> BlocklistEntry:
     )
 
 
-def mailbox_view(account: Mapping[str, Any]) -> Mailbox:
+def mailbox_view(account: Mapping[str, Any], health: int, sent: int, bounced: int) -> Mailbox:
     """A sending account; an unknown status stays `unknown`."""
     return Mailbox(
         email=text_of(account, "email"),
         status=MAILBOX_STATUS.get(number_of(account, "status", 1_000), "unknown"),
         warmup=WARMUP_STATUS.get(number_of(account, "warmup_status", 1_000), "unknown"),
         daily_limit=number_of(account, "daily_limit"),
+        health_score=health,
+        sent_lately=sent,
+        bounced_lately=bounced,
     )
 
 

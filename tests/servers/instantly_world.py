@@ -15,7 +15,7 @@ from servers.instantly.sandbox import build
 from shared.approval import Item, Person
 from shared.effect import Outcome, fingerprint
 from shared.kernel import Kernel, open_kernel
-from shared.ports import BatchOutcome, CampaignDraft, Enrollment, Message, SendingWindow
+from shared.ports import BatchOutcome, CampaignDraft, Enrollment, Message, ReplyMessage, SendingWindow
 from shared.sandbox import serve
 from shared.settings import Settings
 
@@ -70,9 +70,15 @@ class World:
             return await self.http.request(method, url, params=query, headers=headers)
         return await self.http.request(method, url, params=query, json=json, headers=headers)
 
-    async def approve(self, people: Iterable[Enrollment] = (), draft: CampaignDraft = DRAFT) -> str:
-        """A person's yes to these enrollments, and to starting and resuming the campaign as drafted."""
+    async def approve(
+        self,
+        people: Iterable[Enrollment] = (),
+        draft: CampaignDraft = DRAFT,
+        replies: Iterable[ReplyMessage] = (),
+    ) -> str:
+        """A person's yes to these enrollments and answers, and to starting and resuming the campaign as drafted."""
         items = [Item("instantly.add_lead", fingerprint(one)) for one in people]
+        items += [Item("instantly.send_reply", fingerprint(one)) for one in replies]
         start = fingerprint(draft)
         items += [Item("instantly.activate_campaign", start), Item("instantly.resume_campaign", start)]
 

@@ -322,13 +322,6 @@ async def test_replies_are_read_newest_first_and_cut(world: World) -> None:
     assert all(reply.text and reply.subject and reply.campaign_ref == ref for reply in page.replies)
 
 
-async def test_mailboxes_are_listed_with_their_health(world: World) -> None:
-    page = await tools.list_mailboxes.function(world.instantly)
-    assert [(box.status, box.warmup, box.daily_limit) for box in page.mailboxes] == [
-        ("active", "active", 30)
-    ] * 2
-
-
 async def test_a_lookup_that_can_not_reach_the_vendor_does_not_say_it_is_not_there(world: World) -> None:
     await world.fault(kind="status", path="/campaigns$", status=400, times=-1)
     effect = Effect("instantly", "add_lead", "x", "y", {"campaign_id": "c-1"})
