@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from orchestrator.rules import Rules, load_rules
-from shared.kernel import Kernel, open_kernel, started
+from shared.kernel import Kernel, open_kernel, running
 from shared.settings import Settings
 from shared.suite import PROTOCOLS, Suite, load_server, open_suite, refuse_wrong_options
 from shared.webhook import WebhookSource
@@ -29,8 +29,11 @@ async def open_app(
     rules = load_rules(settings.folder)
     bound = {binding.server for port, binding in settings.suite.ports.items() if port in ports}
     refuse_wrong_options(settings, bound)
-    async with open_kernel(settings, role=role) as kernel, open_suite(kernel, ports) as suite:
-        await started(kernel, role)
+    async with (
+        open_kernel(settings, role=role) as kernel,
+        open_suite(kernel, ports) as suite,
+        running(kernel, role),
+    ):
         yield App(kernel, suite, rules, webhook_sources(settings))
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "gatekeeper": "hosting",
     "worker": "hosting",
     "sandbox": "hosting",
+    "witness": "hosting",
     "sample": "samples",
     "import": "pipeline",
     "research": "phases",

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from shared import published
 from shared.alerts import Alert, Alerts, Severity
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing, age, standing
+from shared.places import all_places
 from shared.schema import alert as alert_table
 from shared.schema import audit_checkpoint
 from shared.settings import AlertRules, Settings
@@ -27,11 +27,13 @@ from shared.switches import Safety
 from shared.switches import standing as pause_of
 
 MEGABYTE = 1_000_000
+FORKED = "forked"  # what a place's problem says then
 # Everything that `decide` may raise: what it doesn't raise any more is over.
 WATCHED = frozenset(
     {
         *("kill_switch", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
-        *("inbox_failed", "reviews", "handoffs", "audit_exposed", "checkpoint", "worker_part", "disk"),
+        *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
+        *("checkpoint", "worker_part", "disk"),
     }
 )
 
@@ -45,8 +47,10 @@ class Facts:
     kill_age: float = 0.0
     halts: tuple[str, ...] = ()  # what stands still by a rule
     vendor_pause: Queue = field(default_factory=Queue)
-    # File → age of the first checkpoint that it lacks.
+    # File or witness → age of the first checkpoint that it lacks.
     unpublished: Mapping[str, float] = field(default_factory=dict)
+    forked: tuple[str, ...] = ()  # witnesses that hold another history of the audit log
+    watched_over: bool = False  # somebody outside is to hold checkpoints
     free_mb: float = 0.0
     broken: Mapping[str, str] = field(default_factory=dict)  # part of the worker → kind of error
 
@@ -83,14 +87,17 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
     now = kernel.clock.now()
 
     def query(connection: sa.Connection) -> Facts:
-        safety = kernel.switches.state(connection)
+        safety, known = kernel.switches.state(connection), all_places(connection)
+        seen = {name: known[name].size if name in known else 0 for name in kernel.witnesses.names}
         return Facts(
             standing=standing(connection, safety, now),
             kill_sources=safety.kill_sources,
             kill_age=_aged(_killed_at(connection, safety), now),
             halts=tuple(pause.scope for pause in safety.pauses if pause.kind == "halt"),
             vendor_pause=_unconfirmed(connection, safety, now),
-            unpublished=_unpublished(connection, covered, now),
+            unpublished=_unpublished(connection, {**covered, **seen}, now),
+            forked=tuple(name for name in seen if name in known and known[name].problem == FORKED),
+            watched_over=bool(seen) or len(covered) > 1,
             free_mb=free / MEGABYTE,
             broken=dict(broken),
         )
@@ -100,13 +107,9 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
 
 def _disk(settings: Settings) -> tuple[dict[str, int], int]:
     """What each published file covers, and the free bytes."""
-    elsewhere = [Path(name).expanduser() for name in settings.safety.checkpoints.publish_to]
-    files = [settings.home / "checkpoints.jsonl", *elsewhere]
-    return {_short(path): published.covered(path) for path in files}, shutil.disk_usage(settings.home).free
-
-
-def _short(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+    files = published.files_of(settings).all
+    free = shutil.disk_usage(settings.home).free
+    return {published.short(path): published.covered(path) for path in files}, free
 
 
 def _aged(moment: str, now: datetime) -> float:
@@ -136,12 +139,12 @@ def _since(safety: Safety, campaign_id: str, killed_at: str) -> str:
 
 
 def _unpublished(connection: sa.Connection, covered: Mapping[str, int], now: datetime) -> dict[str, float]:
-    """Files that lack a checkpoint, and for how long."""
+    """Files and witnesses that lack a checkpoint, and for how long."""
     ages: dict[str, float] = {}
-    for file, size in covered.items():
+    for place, size in covered.items():
         missing = sa.select(sa.func.min(audit_checkpoint.c.at)).where(audit_checkpoint.c.size > size)
         if since := connection.execute(missing).scalar():
-            ages[file] = age(since, now)
+            ages[place] = age(since, now)
     return ages
 
 
@@ -191,13 +194,22 @@ def _too_many(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     if exposed > rules.audit_exposed:
         text = "audit entries are covered by no checkpoint"
         yield Alert("audit_exposed", "critical", text, exposed, rules.audit_exposed, "entries")
+    window = facts.standing.audit_window
+    if facts.watched_over and window > rules.audit_exposed:
+        text = "audit entries could be cut off without anybody outside noticing"
+        yield Alert("audit_window", "critical", text, window, rules.audit_exposed, "entries")
 
 
 def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     """What doesn't work on this machine."""
+    for name in facts.forked:
+        text = (
+            "this witness holds another history of the audit log: it was rewritten, or an old copy put back"
+        )
+        yield Alert("audit_forked", "critical", text, 1, 0, "histories", scope=name)
     for file, seconds in facts.unpublished.items():
         if seconds > rules.checkpoint_minutes * 60:
-            text = "checkpoints of the audit log aren't written to this file"
+            text = "checkpoints of the audit log don't get there"
             waited, limit = _minutes(seconds), rules.checkpoint_minutes
             window = "age of the first it lacks"
             yield Alert("checkpoint", "critical", text, waited, limit, "minutes", window, file)

@@ -16,7 +16,8 @@ from orchestrator.app import App
 from orchestrator.engine import ENDED, EnginePort, open_engine
 from orchestrator.later import Later
 from orchestrator.pipeline import flows
-from shared.alerts import open_alerts
+from shared import publishing
+from shared.alerts import channels, open_alerts
 from shared.errors import Fatal, SwarmError
 from shared.pipeline_schema import campaign, run
 from shared.telemetry import correlated, logger
@@ -27,6 +28,7 @@ STOP_SECONDS = 0.5
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
+PUBLISH_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 GAVE_UP = "the pipeline gave up on it; the log has why, under the run's correlation id"
@@ -57,6 +59,7 @@ class Worker:
         every = app.kernel.settings.safety.checkpoints.every_seconds
         pauses, doubts, told = Later(clock, 1.0, 30.0), Later(clock, 10.0, 600.0), Later(clock, 5.0, 600.0)
         alerts = open_alerts(app.kernel)
+        out = channels(app.kernel.settings.variables, app.kernel.settings.safety.alerts, app.kernel.http)
         parts: list[tuple[str, float, Work]] = [
             ("standstill", 1.0, lambda: standstill.work(app, pauses)),
             ("flows", ROUND_SECONDS, self.start_flows),
@@ -68,6 +71,7 @@ class Worker:
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
             ("checkpoint", every, self._checkpoint),
+            ("publish", PUBLISH_SECONDS, lambda: publishing.work(app.kernel, out)),
             ("halts", HALT_SECONDS, app.kernel.halts.look),
             ("watch", WATCH_SECONDS, lambda: watching.work(app.kernel, alerts, self.broken)),
         ]

@@ -5,7 +5,7 @@
     head        size and the right edge of the tree, so that an append costs O(log n)
     checkpoint  "log id, size, root" signed with Ed25519, kept here and appended to files elsewhere
 
-What is cut off the end after the last checkpoint that somebody else holds can't be noticed: `Head.exposed`
+What is cut off the end after the last checkpoint that somebody else holds can't be noticed: `Head.window`
 counts it.
 """
 
@@ -15,29 +15,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import anyio.to_thread
 import sqlalchemy as sa
 
-from shared import published
-from shared.checkpoint import Checkpoint, note, read_note
+from shared import places
+from shared.beginnings import beginning, is_ours, newest
+from shared.checkpoint import note
+from shared.checkpoint_rules import Checkpoints
 from shared.clock import Clock, iso
 from shared.commitment import commit
 from shared.effect import Json, canonical
-from shared.errors import Fatal
+from shared.errors import Fatal, SwarmError
 from shared.keys import Keys
 from shared.merkle import Edge, leaf_hash
+from shared.places import Place
+from shared.published import Files, short
 from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
 from shared.sql import insertion, one, run, run_many
 from shared.store import Store, Unavailable
 from shared.telemetry import correlation, logger
 from shared.verification import Verdict, Verification
+from shared.witnesses import Witnesses
 
 __all__ = ["Audit", "Entry", "Head", "Verdict", "append"]
 
 log = logger("audit")
 SALT_BYTES = 16
+# What a witness is told at once; the rest can wait for the worker's next round.
+URGENT = frozenset({"start", "stop", "kill", "approval", "by hand", "restored"})
 LEAF = insertion("audit_leaf", ("seq", "hash", "data"))
 DETAIL = insertion("audit_detail", ("seq", "salt", "subject", "payload"))
 HEAD = (
@@ -58,12 +64,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the log stands. `exposed` entries are not yet covered by a checkpoint."""
+    """Where the log stands. `exposed` entries are not yet covered by a checkpoint.
+
+    `window` entries at the end could be cut off unnoticed: nobody outside holds a checkpoint over them.
+    """
 
     size: int
     root: str
     checkpoint: int
     exposed: int
+    window: int
 
 
 def append(connection: sa.Connection, entries: Sequence[Entry], now: datetime) -> int:
@@ -102,14 +112,15 @@ class Audit:
     """The log as a whole: append, checkpoint, verify."""
 
     def __init__(
-        self, store: Store, clock: Clock, keys: Keys, files: Sequence[Path], every: int, seconds: float = 60
+        self, store: Store, clock: Clock, keys: Keys, files: Files, witnesses: Witnesses, rules: Checkpoints
     ) -> None:
         self._store = store
         self._clock = clock
         self._keys = keys
-        self._files = tuple(files)
-        self._every = every
-        self._seconds = seconds
+        self._files = files
+        self._witnesses = witnesses
+        self._every = rules.every_leaves
+        self._seconds = rules.every_seconds
         self._looked_at = clock.monotonic()
         self._covered = 0  # entries under the newest checkpoint this process knows of
 
@@ -118,30 +129,60 @@ class Audit:
         return await self._store.write(lambda c: append(c, entries, self._clock.now()))
 
     async def head(self) -> Head:
-        """Size, root, and what no checkpoint covers yet."""
+        """Size, root, what no checkpoint covers yet, and what nobody outside holds a checkpoint over."""
         return await self._store.read(_head)
 
-    async def checkpoint(self, why: str) -> Head:
-        """Sign the head, keep it, and append it to every file that is published to.
+    async def places(self) -> list[Place]:
+        """Where checkpoints are given to, and how far each is."""
+        known = await self._store.read(places.all_places)
+        return list(known.values())
 
-        A file that can't be written is logged: what was done stays done, and the next checkpoint covers it.
+    async def checkpoint(self, why: str) -> Head:
+        """Sign the head, keep it, and give it away: to files at once, to witnesses too where it can't wait.
+
+        A place that doesn't take it is noted: what was done stays done, and the next checkpoint covers it.
+        Raises `Fatal` if the log is shorter than this process has seen it.
         """
-        now = iso(self._clock.now())
+        now = self._clock.now()
 
         def change(connection: sa.Connection) -> tuple[Head, str]:
             edge = _edge(connection)
-            text = note(self._keys.audit, edge.size, edge.root)
+            self.refuse_shrunk(edge.size)
+            text = note(self._keys.audit, edge.size, edge.root, beginning(connection))
             known = sa.select(audit_checkpoint.c.size).where(audit_checkpoint.c.size == edge.size)
             if connection.execute(known).one_or_none() is None:
-                values = {"size": edge.size, "note": text, "at": now, "why": why, "frontier": edge.packed}
+                values = {
+                    "size": edge.size,
+                    "note": text,
+                    "at": iso(now),
+                    "why": why,
+                    "frontier": edge.packed,
+                }
                 connection.execute(sa.insert(audit_checkpoint).values(**values))
             return _head(connection), text
 
         head, text = await self._store.write(change)
         self._covered = head.checkpoint
         self._looked_at = self._clock.monotonic()
-        await anyio.to_thread.run_sync(published.append, self._files, text)
-        return head
+        await self._give(head.size, text)
+        if why in URGENT and len(self._witnesses):
+            await self._witnesses.give()
+        return await self.head()
+
+    async def _give(self, size: int, text: str) -> None:
+        """Append it to every file, and note which took it."""
+        problems = await anyio.to_thread.run_sync(self._files.append, text)
+        now = self._clock.now()
+
+        def change(connection: sa.Connection) -> None:
+            for file, problem in problems.items():
+                outside = file in self._files.outside
+                if problem:
+                    places.failed(connection, short(file), problem, now, outside=outside)
+                else:
+                    places.given(connection, short(file), size, now, outside=outside)
+
+        await self._store.write(change)
 
     async def checkpoint_if_due(self, size: int | None = None) -> None:
         """Sign when enough entries or enough time came since the last one. Never raises for the database.
@@ -160,14 +201,26 @@ class Audit:
     async def _sign_unless_covered(self, why: str) -> None:
         """Another process may have signed meanwhile."""
         head = await self.head()
-        self._covered, self._looked_at = head.checkpoint, self._clock.monotonic()
+        self._covered, self._looked_at = max(self._covered, head.checkpoint), self._clock.monotonic()
         if head.exposed >= self._every or (head.exposed and why == "time"):
             await self.checkpoint(why)
 
-    async def verify(self) -> Verdict:
-        """Recompute every leaf and every checkpoint, those in the published files included."""
-        held = await anyio.to_thread.run_sync(published.read, self._files)
-        look = Verification(self._keys.audit_public, held)
+    async def close(self) -> None:
+        """Sign what no checkpoint covers yet: a process leaves nothing behind that could be cut off unnoticed."""
+        try:
+            if (await self.head()).exposed:
+                await self.checkpoint("stop")
+        except SwarmError:
+            log.exception("audit.not_signed_at_the_end")
+
+    def refuse_shrunk(self, size: int) -> None:
+        """Stop if the log is shorter than it was: the database was put back under a running process."""
+        if size < self._covered:
+            raise rolled_back(self._covered, size)
+
+    async def verify(self, held: Mapping[str, Sequence[str]] | None = None) -> Verdict:
+        """Recompute every leaf and every checkpoint, those in files and of witnesses, and `held` ones, included."""
+        look = Verification(self._keys.audit_public, {**await self._held(), **(held or {})})
         try:
             await self._store.read(look.begin)
             while await self._store.read(look.go_on):
@@ -176,6 +229,11 @@ class Audit:
             log.exception("audit.unreadable")
             look.unreadable()
         return look.verdict
+
+    async def _held(self) -> dict[str, list[str]]:
+        """Every checkpoint that a file or a witness has, by where."""
+        in_files = await anyio.to_thread.run_sync(self._files.read)
+        return {**in_files, **await self._witnesses.last()}
 
     async def tail(self, limit: int = 20) -> list[dict[str, Json]]:
         """The newest entries with their details, newest first."""
@@ -189,55 +247,38 @@ class Audit:
         return [_shown(row.data, row.subject, row.payload) for row in rows]
 
     async def refuse_if_rolled_back(self) -> None:
-        """Stop when a published checkpoint tells of entries that this database has not: an old copy was put back.
+        """Stop when somebody holds a checkpoint over entries that this database has not: an old copy was put back.
 
-        Every published checkpoint was kept here first. So the newest one must be here, to the letter: also a copy
-        that has grown since, with other entries, is found out.
+        Every checkpoint was kept here before it was given away. So the newest one must be here, to the letter: also
+        a copy that has grown since, with other entries, is found out.
         """
         last = await self._store.read(_last_note)
-        if last and _newest([last], self._keys.audit_public) is None:
+        if last and not newest([last], self._keys.audit_public):
             raise Fatal(
                 "the audit log was signed with another key than the one under SWARM_HOME/keys. "
                 "Put the old keys back.",
                 code="key_changed",
             )
-        held = await anyio.to_thread.run_sync(published.read, self._files)
-        newest = [trusted for texts in held.values() if (trusted := _newest(texts, self._keys.audit_public))]
-        for last_held in newest:
-            own = await self._store.read(partial(_own, size=last_held.size))
-            if own is None or read_note(own, self._keys.audit_public).body != last_held.body:
-                here = (await self.head()).size
-                raise Fatal(
-                    f"a published checkpoint covers {last_held.size} entries of the audit log that are not in this "
-                    f"database ({here} entries): it is older than what was done with it. Restore the newest copy.",
-                    code="rolled_back",
-                )
+        for texts in (await self._held()).values():
+            for found in newest(texts, self._keys.audit_public):
+                if not await self._store.read(partial(is_ours, found=found)):
+                    raise rolled_back(found.size, (await self.head()).size)
+
+
+def rolled_back(size: int, here: int) -> Fatal:
+    """What is raised where an old copy was put back."""
+    return Fatal(
+        f"a checkpoint that others hold covers {size} entries of the audit log that are not in this database "
+        f"({here} entries): it is older than what was done with it. Restore the newest copy; if there is none, "
+        'docs/RUNBOOK.md, "Backup and restore", says how to go on.',
+        code="rolled_back",
+    )
 
 
 def _shown(data: str, subject: str | None, payload: str | None) -> dict[str, Json]:
     leaf = json.loads(data)
     shown: dict[str, Json] = {key: leaf[key] for key in ("seq", "at", "kind", "actor", "cid")}
     return {**shown, "subject": subject or "(erased)", "payload": json.loads(payload) if payload else {}}
-
-
-def _newest(texts: Sequence[str], public: bytes) -> Checkpoint | None:
-    """The largest checkpoint that we signed."""
-    for text in sorted(texts, key=_said_size, reverse=True):
-        try:
-            return read_note(text, public)
-        except ValueError:
-            continue
-    return None
-
-
-def _said_size(text: str) -> int:
-    size = text.split("\n", 2)[1:2]
-    return int(size[0]) if size and size[0].isascii() and size[0].isdecimal() else -1
-
-
-def _own(connection: sa.Connection, size: int) -> str | None:
-    query = sa.select(audit_checkpoint.c.note).where(audit_checkpoint.c.size == size)
-    return connection.execute(query).scalar()
 
 
 def _last_note(connection: sa.Connection) -> str | None:
@@ -257,4 +298,5 @@ def _size(connection: sa.Connection) -> int:
 def _head(connection: sa.Connection) -> Head:
     edge = _edge(connection)
     last = connection.execute(sa.select(sa.func.max(audit_checkpoint.c.size))).scalar() or 0
-    return Head(edge.size, edge.root.hex(), last, edge.size - last)
+    window = edge.size - min(edge.size, places.held(connection))
+    return Head(edge.size, edge.root.hex(), last, edge.size - last, window)

@@ -253,7 +253,12 @@ class Gate:
     ) -> dict[str, Decision]:
         for landing in owed:
             self._settlement.land(connection, landing)
-        return self._claims.decide(connection, batch)
+        before, self._claims.logged = self._claims.logged, 0
+        decisions = self._claims.decide(connection, batch)
+        if self._claims.logged:
+            self._audit.refuse_shrunk(self._claims.logged)
+        self._claims.logged = self._claims.logged or before
+        return decisions
 
     def _paid(self, landings: Sequence[Landing]) -> None:
         """These are written."""

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+import anyio
 import httpx
 
 from shared.approval import Approvals
@@ -19,11 +19,17 @@ from shared.keys import Keys, load_keys
 from shared.ledger import Ledger
 from shared.limits import Limits
 from shared.presence import Presence, open_presence
+from shared.published import files_of
 from shared.settings import Settings
-from shared.store import PATIENCE, Store, open_store
+from shared.store import PATIENCE, Store, Unavailable, open_store
 from shared.suppression import Suppression
 from shared.switches import Switches
+from shared.telemetry import logger
 from shared.vault import Vault
+from shared.witnesses import Witnesses
+
+log = logger("kernel")
+CLOSING_SECONDS = 5.0  # for telling the log, and whoever holds its checkpoints, that a process ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Kernel:
     store: Store
     presence: Presence
     audit: Audit
+    witnesses: Witnesses
     suppression: Suppression
     switches: Switches
     approvals: Approvals
@@ -83,24 +90,22 @@ async def open_kernel(
     """
     clock = clock or SystemClock()
     keys = load_keys(settings.home)
-    async with open_store(settings.database_url, patience) as store:
-        files = _published(settings)
+    async with (
+        open_store(settings.database_url, patience) as store,
+        httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as http,
+    ):
         due = settings.safety.checkpoints
-        audit = Audit(store, clock, keys, files, due.every_leaves, due.every_seconds)
+        witnesses = Witnesses(store, clock, http, keys.audit_public, due.witnesses)
+        audit = Audit(store, clock, keys, files_of(settings), witnesses, due)
         await audit.refuse_if_rolled_back()
         suppression = Suppression(store, clock, keys.pepper, settings.safety.free_mail)
         await suppression.refuse_if_key_changed()
-        async with (
-            open_presence(store, clock, role) as presence,
-            httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as http,
-        ):
-            yield _assemble(settings, clock, keys, store, audit, suppression, presence, http)
-
-
-def _published(settings: Settings) -> list[Path]:
-    """Where checkpoints are also written: beside the data, and wherever the configuration says."""
-    elsewhere = [Path(name).expanduser() for name in settings.safety.checkpoints.publish_to]
-    return [settings.home / "checkpoints.jsonl", *elsewhere]
+        async with open_presence(store, clock, role) as presence:
+            try:
+                yield _assemble(settings, clock, keys, store, audit, witnesses, suppression, presence, http)
+            finally:
+                with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+                    await audit.close()
 
 
 def _assemble(
@@ -109,6 +114,7 @@ def _assemble(
     keys: Keys,
     store: Store,
     audit: Audit,
+    witnesses: Witnesses,
     suppression: Suppression,
     presence: Presence,
     http: httpx.AsyncClient,
@@ -137,6 +143,7 @@ def _assemble(
         store=store,
         presence=presence,
         audit=audit,
+        witnesses=witnesses,
         suppression=suppression,
         switches=switches,
         approvals=approvals,
@@ -151,7 +158,21 @@ def _assemble(
     )
 
 
-async def started(kernel: Kernel, role: str) -> None:
-    """Tell the log that a process began, and sign its head."""
+@asynccontextmanager
+async def running(kernel: Kernel, role: str) -> AsyncIterator[None]:
+    """Tell the log that a process began, and that it ended; its head is signed both times."""
     await kernel.audit.record(Entry("process.started", kernel.presence.id, {"role": role}))
     await kernel.audit.checkpoint("start")
+    try:
+        yield
+    finally:
+        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+            await _tell_the_end(kernel, role)
+
+
+async def _tell_the_end(kernel: Kernel, role: str) -> None:
+    """A process that can't write that it ended ends all the same."""
+    try:
+        await kernel.audit.record(Entry("process.stopped", kernel.presence.id, {"role": role}))
+    except Unavailable:
+        log.exception("process.end_not_told")

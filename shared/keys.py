@@ -41,17 +41,17 @@ def load_keys(home: Path) -> Keys:
     """Read the keys, making what is missing; `ConfigError` if others may read them."""
     folder = home / "keys"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pepper = _secret(folder / "pepper", secrets.token_bytes(KEY_BYTES))
+    pepper = secret_in(folder / "pepper", secrets.token_bytes(KEY_BYTES))
     fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    audit = Ed25519PrivateKey.from_private_bytes(_secret(folder / "audit", fresh))
+    audit = Ed25519PrivateKey.from_private_bytes(secret_in(folder / "audit", fresh))
     public = folder / "audit.pub"
-    keys = Keys(pepper, audit, _secret(folder / "vault", secrets.token_bytes(KEY_BYTES)))
+    keys = Keys(pepper, audit, secret_in(folder / "vault", secrets.token_bytes(KEY_BYTES)))
     if not public.exists():
         public.write_text(keys.audit_public.hex() + "\n", encoding="utf-8")
     return keys
 
 
-def _secret(path: Path, fresh: bytes) -> bytes:
+def secret_in(path: Path, fresh: bytes) -> bytes:
     """The 32 bytes in `path`; written with `fresh` if absent, whoever is first, whole or not at all."""
     if not path.exists():
         partial = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")

@@ -19,6 +19,7 @@ from shared.alerts import read
 from shared.clock import iso, parse
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign, event, handoff, reply, stop
+from shared.places import held
 from shared.schema import alert, audit_checkpoint, audit_head, effect, inbound
 from shared.switches import Safety
 
@@ -60,6 +61,7 @@ class Standing:
     handoffs_overdue: Queue  # its age: since it was due
     audit_entries: int
     audit_exposed: int
+    audit_window: int = 0  # entries that nobody outside holds a checkpoint over
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def standing(connection: sa.Connection, safety: Safety, now: datetime) -> Standi
         handoffs_overdue=queue(handoff.c.due_at, *overdue),
         audit_entries=size,
         audit_exposed=size - covered,
+        audit_window=size - min(size, held(connection)),
     )
 
 
@@ -191,6 +194,11 @@ def _gauges(now: Standing) -> Iterator[Metric]:
         ("inbox_failed", "Webhooks that nobody could understand.", now.inbox_failed),
         ("audit_entries", "Entries of the audit log.", now.audit_entries),
         ("audit_exposed", "Audit entries that no checkpoint covers yet.", now.audit_exposed),
+        (
+            "audit_window",
+            "Audit entries that could be cut off without anybody outside noticing.",
+            now.audit_window,
+        ),
     ):
         yield GaugeMetricFamily(f"swarm_{name}", help_text, value)
     for name, what, queue in (

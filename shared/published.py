@@ -4,9 +4,11 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import Fatal
+from shared.settings import Settings
 from shared.telemetry import logger
 
 log = logger("published")
@@ -14,13 +16,48 @@ END_BYTES = 8_192  # of a file, where its newest checkpoints are
 SIZE = re.compile(r"[^\n]*\n([0-9]{1,18})\n")  # a checkpoint's second line
 
 
-def append(files: Sequence[Path], text: str) -> None:
-    """Add a checkpoint to each file, durably. One that can't be written is logged, the others get it."""
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The file beside the data, and those that somebody else owns."""
+
+    beside: Path
+    outside: tuple[Path, ...] = ()
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every one of them."""
+        return (self.beside, *self.outside)
+
+    def append(self, text: str) -> dict[Path, str]:
+        """Add a checkpoint to each. The kind of error by file, "" where it was taken."""
+        return append(self.all, text)
+
+    def read(self) -> dict[str, list[str]]:
+        """The checkpoints by file."""
+        return read(self.all)
+
+
+def files_of(settings: Settings) -> Files:
+    """The files that the configuration names."""
+    outside = tuple(Path(name).expanduser() for name in settings.safety.checkpoints.publish_to)
+    return Files(settings.home / "checkpoints.jsonl", outside)
+
+
+def short(path: Path) -> str:
+    """A file's name for people: with its folder, and without where that is."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def append(files: Sequence[Path], text: str) -> dict[Path, str]:
+    """Add a checkpoint to each file, durably. One that can't be written is logged and told, the others get it."""
+    problems = dict.fromkeys(files, "")
     for path in files:
         try:
             _append(path, json.dumps({"note": text}) + "\n")
         except OSError as error:
+            problems[path] = type(error).__name__
             log.error("checkpoint.not_published", file=path.name, error=type(error).__name__)  # noqa: TRY400 - no trace: which file and what kind is all
+    return problems
 
 
 def _append(path: Path, line: str) -> None:
@@ -57,8 +94,12 @@ def read(files: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def _notes(path: Path) -> list[str]:
-    """The checkpoints in a file; lines that a crash cut off are left out."""
-    return _read_lines(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return lines_of(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def lines_of(text: str) -> list[str]:
+    """The checkpoints in the text of such a file; lines that a crash cut off are left out."""
+    return _read_lines(text.splitlines())
 
 
 def _read_lines(lines: Sequence[str]) -> list[str]:

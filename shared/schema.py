@@ -189,6 +189,21 @@ audit_checkpoint = sa.Table(
     text("why"),
     sa.Column("frontier", B, nullable=True),  # of the tree at that size: a proof from there begins with it
 )
+audit_place = sa.Table(
+    "audit_place",
+    metadata,
+    sa.Column("name", T, primary_key=True),  # of a file, a witness or a channel
+    sa.Column("outside", N, nullable=False, server_default="0"),
+    sa.Column("size", N, nullable=False, server_default="0"),  # of the newest checkpoint it took
+    *map(text, ("at", "note", "problem", "tried_at")),
+)
+audit_beginning = sa.Table(
+    "audit_beginning",
+    metadata,
+    sa.Column("number", N, primary_key=True, autoincrement=False),  # 2 for the first restored copy
+    sa.Column("size", N, nullable=False),  # how many entries were kept
+    *map(text, ("held", "actor", "reason", "at", "finished_at")),
+)
 inbound = sa.Table(
     "inbound",
     metadata,

@@ -33,7 +33,7 @@ from mcp.types import (
 from shared.answer import fitted, text
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, Fatal, Invalid, SwarmError
-from shared.kernel import open_kernel
+from shared.kernel import open_kernel, running
 from shared.listener import Listener, listen
 from shared.progress import Told, telling
 from shared.settings import Settings
@@ -212,7 +212,7 @@ def _error(told: dict[str, Any]) -> CallToolResult:
 
 async def serve_stdio(server: Server, settings: Settings, offer: Offer = Offer()) -> None:
     """Open the kernel and the server, and answer on stdin and stdout until the host closes them or dies."""
-    async with open_kernel(settings) as kernel, server.open(kernel) as instance:
+    async with open_kernel(settings) as kernel, server.open(kernel) as instance, running(kernel, server.name):
         endpoint = build(server, instance, _tightened(offer, settings))
         async with anyio.create_task_group() as tasks:
             if sys.platform != "win32":  # a process there keeps the id of its dead parent
@@ -224,7 +224,7 @@ async def serve_stdio(server: Server, settings: Settings, offer: Offer = Offer()
 
 async def serve_http(server: Server, settings: Settings, at: Listener, offer: Offer = Offer()) -> None:
     """The same over streamable HTTP at `/mcp`, until a signal ends it."""
-    async with open_kernel(settings) as kernel, server.open(kernel) as instance:
+    async with open_kernel(settings) as kernel, server.open(kernel) as instance, running(kernel, server.name):
         app = http_app(build(server, instance, _tightened(offer, settings)))
         announce = partial(logger("server").info, "listening", server=server.name)
         await listen(app, at, lambda url: announce(url=f"{url}/mcp"))

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from shared.checkpoint_rules import Checkpoints
 from shared.effect import Json
 from shared.errors import ConfigError
 from shared.halt_rules import HaltRules
@@ -47,14 +48,6 @@ class Approvals(Strict):
 
     required_for: tuple[str, ...]
     expires_hours: Annotated[float, Field(gt=0, le=24 * 14)] = 72
-
-
-class Checkpoints(Strict):
-    """When the audit log's head is signed, and the files it is also written to."""
-
-    every_leaves: Annotated[int, Field(ge=1, le=100_000)] = 100
-    every_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
-    publish_to: tuple[str, ...] = ()
 
 
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 7)]

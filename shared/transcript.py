@@ -1,6 +1,7 @@
 """The audit log as JSON lines: a copy from which somebody without this program, or this database, verifies it.
 
 {"type": "log", …}          first: format, origin, public key, size and root at the moment of writing
+{"type": "beginning", …}    each time an older copy was put back
 {"type": "checkpoint", …}   each signed checkpoint
 {"type": "entry", …}        each entry: seq, hash, data as it was hashed, and its detail unless that was erased
 {"type": "end", …}          last, with the counts: a copy that was cut off doesn't have it
@@ -19,7 +20,7 @@ from shared.effect import Json, canonical
 from shared.errors import Fatal
 from shared.keys import Keys
 from shared.merkle import Edge
-from shared.schema import audit_checkpoint, audit_head
+from shared.schema import audit_beginning, audit_checkpoint, audit_head
 from shared.store import Store
 from shared.verification import entries
 
@@ -41,7 +42,8 @@ async def transcript(store: Store, keys: Keys, *, details: bool = True) -> Async
         "root": root,
     }
     notes = await store.read(partial(_checkpoints, size=size))
-    yield [_line("log", format=FORMAT, **said), *notes]
+    again = await store.read(_beginnings)
+    yield [_line("log", format=FORMAT, **said), *again, *notes]
     for start in range(0, size, AT_ONCE):
         part = partial(_entries, start=start, stop=min(size, start + AT_ONCE), details=details)
         try:
@@ -55,6 +57,14 @@ def _standing(connection: sa.Connection) -> tuple[int, str]:
     head = connection.execute(sa.select(audit_head.c.size, audit_head.c.frontier)).one_or_none()
     edge = Edge(head.size, bytes(head.frontier)) if head else Edge()
     return edge.size, edge.root.hex()
+
+
+def _beginnings(connection: sa.Connection) -> list[str]:
+    query = sa.select(audit_beginning).order_by(audit_beginning.c.number)
+    return [
+        _line("beginning", number=row.number, size=row.size, held=row.held)
+        for row in connection.execute(query)
+    ]
 
 
 def _entries(connection: sa.Connection, start: int, stop: int, *, details: bool) -> list[str]:

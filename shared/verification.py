@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.beginnings import Beginning, beginnings, is_given_up
 from shared.checkpoint import read_note
 from shared.commitment import commit
 from shared.effect import canonical
@@ -19,6 +20,7 @@ from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
 
 AT_ONCE = 4_000  # entries looked at in one read
 MOST = 100  # problems told in full
+RESTORED = '"kind":"log.restored"'  # in an entry's data, which nobody else can put there: quotes are escaped
 
 
 def entries(connection: sa.Connection, start: int, stop: int) -> Sequence[Any]:
@@ -39,6 +41,7 @@ class Verdict:
     problems: tuple[str, ...]
     erased: int = 0
     root: str = ""
+    lost: int = 0  # entries that a named person gave up by putting an older copy back
 
     @property
     def ok(self) -> bool:
@@ -54,12 +57,15 @@ class Verification:
         self._held = held
         self._edge = Edge()
         self._claims: dict[int, list[tuple[str, bytes]]] = {}  # by size: who says which root
+        self._beginnings: list[Beginning] = []
+        self._restored: list[int] = []  # entries that say an older copy was put back
         self._problems: list[str] = []
         self._erased = 0
         self._checkpoints = 0
 
     def begin(self, connection: sa.Connection) -> None:
         """Read every checkpoint; those that aren't ours are problems of their own."""
+        self._beginnings = beginnings(connection)
         own = connection.execute(sa.select(audit_checkpoint.c.note)).scalars().all()
         self._checkpoints = len(own)
         for where, texts in {"the database": own, **self._held}.items():
@@ -71,7 +77,8 @@ class Verification:
                 found = read_note(text, self._public)
             except ValueError as error:
                 self._tell(f"a checkpoint in {where} can't be trusted: {error}")
-            else:
+                continue
+            if not is_given_up(found, self._beginnings):
                 self._claims.setdefault(found.size, []).append((where, found.root))
 
     def go_on(self, connection: sa.Connection) -> bool:
@@ -95,6 +102,8 @@ class Verification:
     def _take(self, row: Any) -> None:
         if problem := entry_problem(row):
             self._tell(problem)
+        if RESTORED in row.data:
+            self._restored.append(row.seq)
         self._erased += row.salt is None
         self._edge.append(row.hash)
         for where, root in self._claims.pop(self._edge.size, ()):
@@ -108,6 +117,8 @@ class Verification:
         for claimed, places in sorted(self._claims.items()):
             for where in (place for place, _ in places if claimed):
                 self._tell(f"{where} covers {claimed} entries, {size} are here")
+        if not gap and self._restored != [one.kept for one in self._beginnings]:
+            self._tell("what is said of restored copies doesn't match the entries")
         stray = sa.or_(audit_detail.c.seq >= size, audit_detail.c.seq < 0)
         if not gap and connection.execute(sa.select(audit_detail.c.seq).where(stray).limit(1)).first():
             self._tell("there are details that belong to no entry")
@@ -132,7 +143,8 @@ class Verification:
     def verdict(self) -> Verdict:
         """What was found so far."""
         found, root = tuple(self._problems), self._edge.root.hex()
-        return Verdict(self._edge.size, self._checkpoints, found, self._erased, root)
+        lost = sum(one.lost for one in self._beginnings)
+        return Verdict(self._edge.size, self._checkpoints, found, self._erased, root, lost)
 
 
 def entry_problem(row: Any) -> str:

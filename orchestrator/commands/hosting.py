@@ -14,7 +14,9 @@ from rich.console import Console
 
 from orchestrator.app import open_app
 from orchestrator.commands.terminal import run, settings
+from shared import telemetry
 from shared.clock import SystemClock
+from shared.errors import Invalid
 
 commands = typer.Typer()
 SERVERS = "ghl, hunter, enricher, instantly, documents or orchestrator"
@@ -76,6 +78,46 @@ def sandbox(
             await (_until_orphaned() if follow_parent else _until_ended())
 
     run(work)
+
+
+@commands.command()
+def witness(
+    home: Annotated[Path, typer.Option(help="the witness's own folder, out of reach of the log's owner")],
+    http: Annotated[str, typer.Option(help="HOST:PORT; port 0 takes a free one")] = "127.0.0.1:8795",
+    name: Annotated[str, typer.Option(help="the witness's name, in its signatures")] = "witness.local",
+    trust: Annotated[
+        list[str] | None, typer.Option(help="a log's audit.pub, or the 64 hex digits in it; may be repeated")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="Host header to accept beyond loopback; may be repeated")
+    ] = None,
+) -> None:
+    """Run a witness of audit logs, under another user than the log's owner: it signs only what grew.
+
+    Prints what `checkpoints.witnesses` in the log's config/safety.yaml needs.
+    """
+    serving = importlib.import_module("orchestrator.witness")
+    keys = [_public_key(one) for one in trust or []]
+    telemetry.configure("INFO")
+
+    async def work() -> None:
+        await serving.serve(home, name, http, keys, tuple(allowed_host or ()), Console(stderr=True).print)
+
+    run(work)
+
+
+def _public_key(text: str) -> bytes:
+    """A log's public key, from its hex digits or from a file with them."""
+    try:
+        said = text if len(text) == 64 else Path(text).read_text(encoding="ascii").strip()
+        key = bytes.fromhex(said)
+    except (OSError, ValueError) as error:
+        raise Invalid(
+            "a log is trusted by its audit.pub, or the 64 hex digits in it", field="trust"
+        ) from error
+    if len(key) != 32:
+        raise Invalid("a public key has 64 hex digits", field="trust")
+    return key
 
 
 async def _until_ended() -> None:

@@ -10,11 +10,14 @@ import anyio.to_thread
 import sqlalchemy as sa
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, table
+from shared.checkpoint import notes_in
 from shared.errors import Invalid
 from shared.ledger import Row
 from shared.pipeline_schema import campaign, campaign_lead
+from shared.published import lines_of
 from shared.schema import effect
 from shared.transcript import transcript
 
@@ -27,21 +30,66 @@ commands.add_typer(effects, name="effects")
 
 
 @audit.command()
-def verify(as_json: AsJson = False) -> None:
-    """Recompute every entry and compare with every signed checkpoint, published ones included."""
+def verify(
+    held: Annotated[
+        list[Path] | None, typer.Option(help="checkpoints that others kept: a file, a mail, a chat's text")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every entry and compare with every signed checkpoint, those of files and witnesses included.
+
+    Says how many entries at the end nobody outside has seen: those could be cut off unnoticed.
+    """
 
     async def work() -> dict[str, Any]:
         async with kernel() as opened:
-            verdict = await opened.audit.verify()
+            verdict = await opened.audit.verify(await anyio.to_thread.run_sync(_given, held or []))
             head = await opened.audit.head()
-            return {**asdict(verdict), "ok": verdict.ok, "root": head.root, "exposed": head.exposed}
+            seen = [asdict(place) for place in await opened.audit.places()]
+            window = {"exposed": head.exposed, "window": head.window, "places": seen}
+            return {**asdict(verdict), "ok": verdict.ok, **window}
 
     result = run(work)
+    show(result, as_json, lambda console: _verdict(console, result))
     if not result["ok"]:
-        show(result, as_json, "NOT whole:\n" + "\n".join(result["problems"]))
         raise typer.Exit(1)
-    note = f"{result['exposed']} entries since the last checkpoint could be cut off unnoticed"
-    show(result, as_json, f"{result['size']} entries verified, {result['checkpoints']} checkpoints. {note}.")
+
+
+def _given(files: list[Path]) -> dict[str, list[str]]:
+    """The checkpoints in files that somebody else kept: a published one, a mail, a chat's history."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise Invalid(f"{file} can't be read: {error.strerror}", field="held") from error
+        found[file.name] = [*lines_of(text), *notes_in(text)]
+        if not found[file.name]:
+            raise Invalid(f"no checkpoint is in {file}", field="held")
+    return found
+
+
+def _verdict(console: Console, result: dict[str, Any]) -> None:
+    """What was found, and what can't be."""
+    if result["ok"]:
+        console.print(
+            f"{result['size']} entries verified, {result['checkpoints']} checkpoints.", highlight=False
+        )
+    else:
+        console.print("NOT whole:\n" + escape("\n".join(result["problems"])), highlight=False)
+    if result["erased"]:
+        console.print(f"{result['erased']} details were erased; their entries verify.", highlight=False)
+    if result["lost"]:
+        console.print(
+            f"{result['lost']} entries were given up when an older copy was restored.", highlight=False
+        )
+    rows = [
+        (p["name"], "yes" if p["outside"] else "no", p["size"], p["at"], p["problem"])
+        for p in result["places"]
+    ]
+    console.print(table("Who holds checkpoints", ("where", "outside", "entries", "since", "problem"), rows))
+    window = f"{result['window']} entries at the end could be cut off without anybody outside noticing."
+    console.print(window, highlight=False)
 
 
 @audit.command()

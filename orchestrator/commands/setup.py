@@ -22,6 +22,7 @@ from shared.store import sqlite
 
 commands = typer.Typer()
 FREE_BYTES = 500_000_000
+PLACES = 2  # that the database's owner doesn't control
 SERVERS = ("ghl", "hunter", "enricher", "instantly", "documents", "orchestrator")
 
 
@@ -124,6 +125,7 @@ async def _inside(app: App) -> list[Check]:
             ok=verdict.ok,
             message="; ".join(verdict.problems) or f"{verdict.size} entries verified",
         ),
+        _watched_over(app),
         Check(
             "effects in doubt", ok=doubtful == 0, message=f"{doubtful}; swarm effects list --status in_doubt"
         ),
@@ -135,6 +137,16 @@ async def _inside(app: App) -> list[Check]:
             message="on: " + ", ".join(safety.safe_sources) if safety.safe_mode else "off",
         ),
     ]
+
+
+def _watched_over(app: App) -> Check:
+    """Who outside can prove a rollback. A must once anything real is sent; for emulators it's only told."""
+    settings = app.kernel.settings
+    due = settings.safety.checkpoints
+    told = settings.variables.keys() & {"SLACK_WEBHOOK_URL", "SMTP_URL"} if due.tell_minutes else set()
+    count = len(due.publish_to) + len(due.witnesses) + len(told)
+    said = f"{count} places outside get checkpoints; two are needed (docs/RUNBOOK.md, Proof)"
+    return Check("audit log watched over", ok=count >= PLACES or settings.all_sandbox, message=said)
 
 
 @commands.command()

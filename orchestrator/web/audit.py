@@ -42,7 +42,8 @@ async def _page(request: Request, visit: Visit, verdict: Verdict | None) -> Resp
     named = [
         {**entry, "actor": _who(str(entry["actor"]), salts.get(entry["seq"]), emails)} for entry in entries
     ]
-    return await page(request, "audit.html", visit, entries=named, head=await audit.head(), verdict=verdict)
+    head, places = await audit.head(), await audit.places()
+    return await page(request, "audit.html", visit, entries=named, head=head, places=places, verdict=verdict)
 
 
 def _salts(connection: sa.Connection) -> Mapping[object, bytes]:

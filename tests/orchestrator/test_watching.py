@@ -70,6 +70,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"reviews": Queue(1, 24 * 3600 + 1)}, "reviews"),
     ({"handoffs_overdue": Queue(1, 1)}, "handoffs"),
     ({"audit_exposed": 501}, "audit_exposed"),
+    ({"audit_window": 501, "watched_over": True}, "audit_window"),
+    ({"forked": ("witness.example/one",)}, "audit_forked"),
     ({"unpublished": {"other/disk.jsonl": 301.0}}, "checkpoint"),
     ({"broken": {"inbox": "KeyError"}}, "worker_part"),
     ({"free_mb": 499.0}, "disk"),
@@ -86,6 +88,8 @@ RIGHT: list[dict[str, Any]] = [
     {"reviews": Queue(9, 24 * 3600)},
     {"handoffs": Queue(9, 9_999_999)},
     {"audit_exposed": 500},
+    {"audit_window": 500, "watched_over": True},
+    {"audit_window": 9_000},
     {"unpublished": {"other/disk.jsonl": 300.0}},
     {"free_mb": 500.0},
 ]

@@ -294,7 +294,7 @@ async def test_a_checkpoint_comes_after_so_many_seconds(kernel: Kernel, clock: H
 
 
 async def test_what_cannot_be_published_does_not_undo_what_was_done(kernel: Kernel) -> None:
-    for file in kernel.audit._files:
+    for file in kernel.audit._files.all:
         file.unlink(missing_ok=True)
         file.mkdir()
     await fill(kernel)
@@ -304,7 +304,7 @@ async def test_what_cannot_be_published_does_not_undo_what_was_done(kernel: Kern
 
 
 async def test_a_line_that_a_crash_cut_off_hides_no_other(kernel: Kernel) -> None:
-    file = kernel.audit._files[0]
+    file = kernel.audit._files.beside
     await fill(kernel)
     await kernel.audit.checkpoint("one")
     file.write_bytes(file.read_bytes() + b'{"note": "alpha-sw\xff')
@@ -325,7 +325,7 @@ async def test_a_full_disk_at_a_checkpoint_leaves_the_outcome_as_it_was(kernel: 
 async def test_the_notes_that_are_published_can_be_checked_without_us(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
-    line = kernel.audit._files[0].read_text().splitlines()[-1]
+    line = kernel.audit._files.beside.read_text().splitlines()[-1]
     head = await kernel.audit.head()
     read = read_note(json.loads(line)["note"], kernel.keys.audit_public)
     assert (read.size, read.root.hex()) == (10, head.root)
@@ -364,7 +364,7 @@ async def test_a_home_without_its_database_but_with_its_checkpoints_does_not_sta
 async def test_a_copy_that_grew_to_the_same_size_and_was_signed_does_not_start(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.audit.checkpoint("test")
-    held = {file: file.read_text() for file in kernel.audit._files}
+    held = {file: file.read_text() for file in kernel.audit._files.all}
     await rewrite(kernel, keep=6, more=4)
     await kernel.audit.checkpoint("test")
     for file, text in held.items():

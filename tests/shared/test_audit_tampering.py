@@ -17,10 +17,11 @@ from shared.audit import Entry, append
 from shared.errors import Fatal
 from shared.kernel import Kernel
 from shared.merkle import Edge
+from shared.schema import effect
 from shared.settings import Settings
 from shared.store import sqlite
 from shared.transcript import transcript
-from tests.shared.world import HandClock, opened
+from tests.shared.world import HandClock, Vendor, contact, opened
 
 ROOT = Path(__file__).parent.parent.parent
 Make = Callable[..., Settings]
@@ -77,7 +78,7 @@ def verify_alone(log: Path, key: str, *more: object) -> subprocess.CompletedProc
 
 async def judged(kernel: Kernel, held: Path | None = None) -> Judged:
     """All three, with the checkpoints of a published file."""
-    key, given = kernel.keys.audit_public.hex(), ("--held", held or kernel.audit._files[0])
+    key, given = kernel.keys.audit_public.hex(), ("--held", held or kernel.audit._files.beside)
     copy = kernel.settings.home / "log.jsonl"
     copy.unlink(missing_ok=True)
     try:
@@ -204,17 +205,32 @@ async def test_a_thousand_entries_cut_off_and_signed_anew_with_the_stolen_key_ar
     await fill(kernel, 1_200)
     await kernel.audit.checkpoint("test")
     elsewhere = kernel.settings.home / "elsewhere.jsonl"
-    elsewhere.write_text(kernel.audit._files[0].read_text())
+    elsewhere.write_text(kernel.audit._files.beside.read_text())
     await cut(kernel, 200, more)
-    kernel.audit._files[0].unlink()
+    if more < 1_000:
+        with pytest.raises(Fatal):  # whoever saw it longer goes no further with it
+            await kernel.audit.checkpoint("test")
+    kernel.audit._covered = 0  # the thief's own process never did
+    kernel.audit._files.beside.unlink()
     await kernel.audit.checkpoint("forged")
     alone = await judged(kernel)
     assert alone.well, "without what others hold, nobody can tell"
-    kernel.audit._files[0].write_text(elsewhere.read_text())
+    kernel.audit._files.beside.write_text(elsewhere.read_text())
     found = await judged(kernel, elsewhere)
     assert found.found, found
     with pytest.raises(Fatal, match="older than what was done"):
         await kernel.audit.refuse_if_rolled_back()
+
+
+async def test_nothing_is_done_outside_once_the_log_is_shorter_than_it_was(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.checkpoint("test")
+    await cut(kernel, 10)
+    vendor = Vendor()
+    with pytest.raises(Fatal, match="older than what was done"):
+        await kernel.gate.submit(contact(), vendor)
+    assert not vendor.performed
+    assert await kernel.store.read(lambda c: c.execute(sa.select(sa.func.count(effect.c.id))).scalar()) == 0
 
 
 @pytest.mark.requirement("L3")
@@ -224,14 +240,14 @@ async def test_two_copies_that_went_on_differently_are_found(kernel: Kernel) -> 
     await fill(kernel, 10, "one")
     await kernel.audit.checkpoint("test")
     elsewhere = kernel.settings.home / "elsewhere.jsonl"
-    elsewhere.write_text(kernel.audit._files[0].read_text())
+    elsewhere.write_text(kernel.audit._files.beside.read_text())
     await cut(kernel, SIZE)
     await fill(kernel, 10, "two")
     await kernel.audit.checkpoint("test")
     found = await judged(kernel, elsewhere)
     assert found.script.returncode == 1
     assert "50 entries in elsewhere.jsonl doesn't match" in found.script.stdout
-    kernel.audit._files[0].write_text(elsewhere.read_text())
+    kernel.audit._files.beside.write_text(elsewhere.read_text())
     assert (await judged(kernel)).found
 
 
@@ -308,7 +324,7 @@ async def test_an_export_without_details_shows_nobody_and_verifies(kernel: Kerne
         async for lines in transcript(kernel.store, kernel.keys, details=False):
             out.writelines(lines)
     assert "example.com" not in copy.read_text()
-    checked = verify_alone(copy, kernel.keys.audit_public.hex(), "--held", kernel.audit._files[0])
+    checked = verify_alone(copy, kernel.keys.audit_public.hex(), "--held", kernel.audit._files.beside)
     assert checked.returncode == 0
     assert f"{SIZE} details erased" in checked.stdout
 
