@@ -55,7 +55,7 @@ def channels(contact: Raw) -> dict[str, str]:
     return {
         str(name).casefold(): str(setting.get("status") or "")
         if isinstance(setting, Mapping)
-        else str(setting)
+        else str(setting or "")
         for name, setting in listed
     }
 

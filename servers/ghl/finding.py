@@ -15,6 +15,7 @@ from shared.effect import Effect, Outcome, Receipt, digest
 from shared.errors import Invalid
 from shared.gate import Lookup
 
+ALREADY = "already"
 MOST_DUPLICATES = 20  # contacts of one person that are read
 
 
@@ -147,7 +148,7 @@ def version(contact: Raw) -> str:
 
 def already(contact: Raw) -> Outcome:
     """Nothing to do."""
-    return Outcome("replayed", reason="already", message="it is so already", reference=str(contact["id"]))
+    return Outcome("replayed", reason=ALREADY, message="it is so already", reference=str(contact["id"]))
 
 
 def check_same(contact: Raw, email: str) -> None:

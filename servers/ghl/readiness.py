@@ -5,8 +5,8 @@ missing field, tag, pipeline ─ created through the gate ─▶ applied
 missing stage, duplicates allowed ─▶ failed, "by_hand": changing a pipeline would replace all of its stages
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from servers.ghl.account import Ghl, duplicate_policy, field_keys, our_pipeline, resolve_fields
 from servers.ghl.contacts import CUSTOM, NUMBERS
@@ -42,7 +42,6 @@ BY_HAND = "by_hand"
 DUPLICATES = (
     "in Settings → Business Profile, switch off “Allow Duplicate Contact” and “Allow Duplicate Opportunity”"
 )
-Create = Callable[[Permit], Awaitable[Raw]]
 
 
 # ── checking ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,14 +102,15 @@ async def _pipeline(ghl: Ghl) -> Check:
 
 
 async def _tags(ghl: Ghl) -> Check:
-    if missing := await _missing_tags(ghl):
+    if missing := missing_tags(await ghl.api.location_tags()):
         message = f"not there yet, made with their first use or by ghl_ensure_setup: {', '.join(missing)}"
         return Check("tags", ok=True, message=message)
     return Check("tags", ok=True, message="all are there")
 
 
-async def _missing_tags(ghl: Ghl) -> list[str]:
-    there = {str(tag.get("name") or "").strip().casefold() for tag in await ghl.api.location_tags()}
+def missing_tags(listed: Sequence[Raw]) -> list[str]:
+    """Those of ours that aren't listed."""
+    there = {str(tag.get("name") or "").strip().casefold() for tag in listed}
     return [tag for tag in TAGS if tag not in there]
 
 
@@ -124,6 +124,15 @@ def _webhooks(ghl: Ghl) -> Check:
         return Check("webhooks", ok=True, message="signed ones and those with the shared secret are accepted")
     message = "set GHL_WEBHOOK_SECRET to take a workflow's webhooks; only signed ones are accepted now"
     return Check("webhooks", ok=bool(ghl.options.webhook_keys), message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Something of the location that isn't there: custom_field, tag or pipeline; a field's type."""
+
+    what: str
+    name: str
+    kind: str = ""
 
 
 # ── making ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +166,10 @@ async def _ensure_location(ghl: Ghl, _key: str) -> list[Outcome]:
 async def _ensure_fields(ghl: Ghl, key: str) -> list[Outcome]:
     missing, wrong = await _missing_fields(ghl)
     ours = {theirs: name for name, theirs in field_keys(ghl.options).items()}
-    made = [await _make(ghl, "custom_field", field, KINDS[ours[field]], key) for field in missing]
+    listed = await ghl.api.custom_fields()
+    made = [
+        await _make(ghl, Wanted("custom_field", field, KINDS[ours[field]]), listed, key) for field in missing
+    ]
     by_hand = [
         f"field {field}: its type must be a number; make it anew under Settings → Custom Fields"
         for field in wrong
@@ -166,7 +178,8 @@ async def _ensure_fields(ghl: Ghl, key: str) -> list[Outcome]:
 
 
 async def _ensure_tags(ghl: Ghl, key: str) -> list[Outcome]:
-    return [await _make(ghl, "tag", tag, "", key) for tag in await _missing_tags(ghl)]
+    listed = await ghl.api.location_tags()
+    return [await _make(ghl, Wanted("tag", tag), listed, key) for tag in missing_tags(listed)]
 
 
 async def _ensure_pipeline(ghl: Ghl, key: str) -> list[Outcome]:
@@ -174,47 +187,49 @@ async def _ensure_pipeline(ghl: Ghl, key: str) -> list[Outcome]:
     try:
         our_pipeline(listed, ghl.options.pipeline)
     except Fatal:
-        return [await _make(ghl, "pipeline", ghl.options.pipeline, "", key)]
+        return [await _make(ghl, Wanted("pipeline", ghl.options.pipeline), listed, key)]
     found = await _pipeline(ghl)
     return [] if found.ok else [Outcome("failed", reason=BY_HAND, message=f"pipeline: {found.message}")]
 
 
-async def _make(ghl: Ghl, what: str, name: str, kind: str, key: str) -> Outcome:
+async def _make(ghl: Ghl, wanted: Wanted, listed: Sequence[Raw], key: str) -> Outcome:
     """Create one thing of the location; where the scope is missing, say how a person does it."""
-    content: dict[str, Json] = {
-        "what": what,
-        "name": name,
-        "kind": kind,
-        "stages": list[Json](ghl.options.stages),
-    }
+    there = {str(raw.get("id")) for raw in listed}
+    made = await _submit(ghl, wanted, "", key)
+    if made.status == "replayed" and made.reference not in there:
+        # What was made once and deleted since is wanted anew.
+        made = await _submit(ghl, wanted, made.reference, key)
+    told = {"applied": "created", "replayed": "created before", "simulated": "would be created"}
+    said = told.get(made.status) or f"{made.message}. By hand: {_steps(ghl, wanted)}"
+    return replace(made, message=f"{wanted.what.replace('_', ' ')} {wanted.name}: {said}")
+
+
+async def _submit(ghl: Ghl, wanted: Wanted, instead_of: str, key: str) -> Outcome:
+    what, name = wanted.what, wanted.name
     effect = Effect(
         vendor="ghl",
         action=f"create_{what}",
         target=f"location:{ghl.api.location_id}",
-        intent=f"setup:{what}:{name}",
-        content=content,
-        idempotency_key=f"{key}:{what}:{name}" if key else "",
+        intent=f"setup:{what}:{name}:{instead_of}",
+        content={**asdict(wanted), "stages": list[Json](ghl.options.stages)},
+        idempotency_key=f"{key}:{what}:{name}:{instead_of}" if key else "",
     )
 
     async def perform(permit: Permit) -> Receipt:
-        if what == "pipeline" and not ghl.api.dialect.creates_pipelines:
-            raise Fatal("pipelines can be created with version v3 only", code="old_version")
-        made = await _creator(ghl, what, name, kind)(permit)
+        made = await _create(ghl, wanted, permit)
         return Receipt(str(made["id"]), {"what": what, "name": name})
 
-    made = await outcome_of(ghl.gate.submit(effect, perform, bound(ghl, find_made)))
-    told = {"applied": "created", "replayed": "created before", "simulated": "would be created"}
-    said = told.get(made.status) or f"{made.message}. By hand: {_steps(ghl, what, name, kind)}"
-    return replace(made, message=f"{what.replace('_', ' ')} {name}: {said}")
+    return await outcome_of(ghl.gate.submit(effect, perform, bound(ghl, find_made)))
 
 
-def _creator(ghl: Ghl, what: str, name: str, kind: str) -> Create:
-    makers: dict[str, Create] = {
-        "custom_field": lambda permit: ghl.api.create_custom_field(permit, display_name(name), kind),
-        "tag": lambda permit: ghl.api.create_tag(permit, name),
-        "pipeline": lambda permit: ghl.api.create_pipeline(permit, name, ghl.options.stages),
-    }
-    return makers[what]
+async def _create(ghl: Ghl, wanted: Wanted, permit: Permit) -> Raw:
+    if wanted.what == "custom_field":
+        return await ghl.api.create_custom_field(permit, display_name(wanted.name), wanted.kind)
+    if wanted.what == "tag":
+        return await ghl.api.create_tag(permit, wanted.name)
+    if not ghl.api.dialect.creates_pipelines:
+        raise Fatal("pipelines can be created with version v3 only", code="old_version")
+    return await ghl.api.create_pipeline(permit, wanted.name, ghl.options.stages)
 
 
 def display_name(key: str) -> str:
@@ -222,7 +237,8 @@ def display_name(key: str) -> str:
     return key.replace("_", " ").title()
 
 
-def _steps(ghl: Ghl, what: str, name: str, kind: str) -> str:
+def _steps(ghl: Ghl, wanted: Wanted) -> str:
+    name, kind = wanted.name, wanted.kind
     steps = {
         "custom_field": f"Settings → Custom Fields → Add Field for contacts, type {kind}, name “{display_name(name)}”",
         "tag": f"Settings → Tags → New Tag “{name}”",
@@ -231,7 +247,7 @@ def _steps(ghl: Ghl, what: str, name: str, kind: str) -> str:
             "in this order (by API it needs the scope pipelines.create)"
         ),
     }
-    return steps[what]
+    return steps[wanted.what]
 
 
 async def find_made(ghl: Ghl, effect: Effect) -> Receipt | None:

@@ -116,7 +116,8 @@ def email(state: State, request: Request, _: Body) -> Response:
     wanted = request.path_params["message_id"]
     for row in state.of("messages").values():
         if wanted in row["meta"]["email"]["messageIds"]:
-            return JSONResponse({**{k: v for k, v in row.items() if k not in {"meta", "type"}}, "id": wanted})
+            plain = {key: value for key, value in row.items() if key not in {"meta", "type", "messageType"}}
+            return JSONResponse({**plain, "id": wanted, "to": [row["to"]], "threadId": row["id"]})
     raise Refused(404, "Message not found")
 
 

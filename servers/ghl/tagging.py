@@ -5,7 +5,7 @@ many    read each by id → one request per hundred → `errorCount` and every r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -13,7 +13,7 @@ from servers.ghl.account import Ghl
 from servers.ghl.dialect import Raw
 from servers.ghl.dnd import DNC_TAG, fold, tags_of
 from servers.ghl.effects import texts
-from servers.ghl.finding import already, bound, check_same, find_contact, version
+from servers.ghl.finding import ALREADY, already, bound, check_same, find_contact, version
 from shared.effect import Effect, Json, Outcome, Receipt, digest
 from shared.errors import InDoubt, Invalid, SwarmError
 from shared.gate import Ended, Permit
@@ -121,13 +121,23 @@ async def tag_contacts(
         going = {
             n: one for n, one in read.items() if not isinstance(one, Outcome) and _going(outcomes.get(n))
         }
-        outcomes |= await _all_of_a_kind(ghl, going, kind, tags, key)
+        for number, outcome in (await _all_of_a_kind(ghl, going, kind, tags, key)).items():
+            outcomes[number] = _both(outcomes.get(number), outcome)
     return BatchOutcome.of([outcomes[n] for n in range(len(people))])
 
 
 def _going(so_far: Outcome | None) -> bool:
     """Whether removing may follow: not where adding went wrong."""
     return so_far is None or so_far.done or so_far.status == "simulated"
+
+
+def _both(adding: Outcome | None, removing: Outcome) -> Outcome:
+    """One word for the two: what was already so says nothing of the other."""
+    if adding is None or adding.reason == ALREADY:
+        return removing
+    if removing.reason == ALREADY:
+        return adding
+    return replace(removing, detail={**adding.detail, **removing.detail})
 
 
 async def _read(ghl: Ghl, people: Sequence[Person], progress: Progress) -> dict[int, Raw | Outcome]:
@@ -155,6 +165,8 @@ async def _all_of_a_kind(
     ghl: Ghl, going: Mapping[int, Raw], kind: str, tags: Tags, key: str
 ) -> dict[int, Outcome]:
     """Add, or remove, everywhere; those where it is so already are left alone."""
+    if not tags:
+        return {}
     add, remove = (tags, Tags()) if kind == "add" else (Tags(), tags)
     done = {n: already(one) for n, one in going.items() if is_tagged(one, add, remove)}
     wishes: dict[str, Wish] = {}

@@ -161,10 +161,11 @@ class OAuthToken:
                 async with self._vault.alone(self._name) as held:
                     self._held = held
                     if not self._usable(refused, SOON) or self._unused():
-                        self._held = await self._next(held)
+                        self._held = await self._next(held, refused)
                 self._not_before = None
         except SwarmError as error:
             self._not_before = self._clock.now() + PAUSE
+            self._held = await self._vault.read(self._name)
             if not self._usable(refused, timedelta()):
                 raise
             log.warning("token.kept", code=error.code, kind=error.kind)
@@ -182,7 +183,7 @@ class OAuthToken:
         """What a person gave that wasn't exchanged yet: the app was installed anew."""
         return {mark: grant for mark, grant in self._app.seeds().items() if mark not in _used(self._held)}
 
-    async def _next(self, held: Held) -> Held:
+    async def _next(self, held: Held, refused: str) -> Held:
         """From what was given anew, else from the refresh token; durable before it is used."""
         for mark, grant in self._unused().items():
             used = (*_used(held), mark)[-SEEDS:]
@@ -193,9 +194,9 @@ class OAuthToken:
             held = await self._vault.put(
                 self._name, {**held.secret, "seeds": ",".join(used)}, after=held.version
             )
-        return await self._refreshed(held)
+        return await self._refreshed(held, refused)
 
-    async def _refreshed(self, held: Held) -> Held:
+    async def _refreshed(self, held: Held, refused: str) -> Held:
         refresh = held.secret.get("refresh", "")
         if held.lost:
             raise _unavailable(held)
@@ -205,6 +206,9 @@ class OAuthToken:
         try:
             return await self._keep(held, await self._exchange(refreshing(refresh)), _used(held))
         except Invalid as error:
+            if held.secret.get("access") == refused:
+                # Nobody tries with it again, in no process.
+                await self._vault.put(self._name, {**held.secret, "access": ""}, after=held.version)
             await self._vault.lose(self._name, INVALID_GRANT)
             raise Fatal(error.message, code="credentials_lost") from error
 

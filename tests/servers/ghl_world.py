@@ -4,7 +4,7 @@ What passed over the wire is kept, and checked against the vendor's contract aft
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,8 @@ from servers.ghl import SERVER
 from servers.ghl.account import Ghl, open_ghl
 from servers.ghl.sandbox import build
 from shared.clock import SystemClock
-from shared.effect import Outcome
+from shared.effect import Effect, Outcome, Receipt
+from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.ports import ContactPage, ContactRecord, ContactView
 from shared.sandbox import serve
@@ -84,6 +85,11 @@ class Recorder(httpx.AsyncHTTPTransport):
     def __init__(self) -> None:
         super().__init__()
         self.exchanges: list[Exchange] = []
+        self._then: dict[str, Callable[[], Awaitable[Any]]] = {}
+
+    def then(self, path: str, act: Callable[[], Awaitable[Any]]) -> None:
+        """Once a request to a path that holds this is answered, this happens before anything else does."""
+        self._then[path] = act
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
@@ -99,6 +105,8 @@ class Recorder(httpx.AsyncHTTPTransport):
             request.method, request.url.path, query, body, response.status_code, answer, *said
         )
         self.exchanges.append(exchange)
+        for path in [one for one in self._then if one in exchange.path]:
+            await self._then.pop(path)()
         return httpx.Response(response.status_code, headers=response.headers, content=content)
 
 
@@ -147,6 +155,16 @@ class Bench:
         """A contact that is there already; returns its id."""
         body = {"locationId": "sandbox-location", "email": email, **fields}
         return str((await self.raw("POST", "/contacts/", body))["contact"]["id"])
+
+    async def write(self, act: Callable[[Permit], Awaitable[Any]]) -> Outcome:
+        """A write past the server's own effects, through the gate."""
+        effect = Effect("ghl", "raw", "nobody", f"raw:{len(self.recorder.exchanges)}", {})
+
+        async def perform(permit: Permit) -> Receipt:
+            await act(permit)
+            return Receipt("raw")
+
+        return await self.kernel.gate.submit(effect, perform)
 
     async def upsert(self, record: ContactRecord = JANE, **more: Any) -> Outcome:
         outcome: Outcome = await self.call("upsert_contact", contact=record, **more)

@@ -1,7 +1,6 @@
 """GoHighLevel's tools against the emulator over HTTP; all traffic is checked against the contract."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,27 +10,7 @@ import pytest
 from shared.effect import Outcome
 from shared.errors import Conflict, Fatal, Invalid, SwarmError
 from shared.ports import BatchOutcome, ContactPage, ContactRecord
-from shared.settings import Settings
-from tests.servers import ghl_world
-from tests.servers.ghl_world import FOLDER, JANE, Bench, check_contract
-
-
-@pytest.fixture
-async def opened(settings_for: Callable[..., Settings]) -> AsyncIterator[Callable[..., Any]]:
-    async with AsyncExitStack() as stack:
-
-        async def open_bench(**environ: str) -> Bench:
-            return await stack.enter_async_context(ghl_world.opened(settings_for, **environ))
-
-        yield open_bench
-
-
-@pytest.fixture
-async def bench(opened: Callable[..., Any]) -> AsyncIterator[Bench]:
-    """Live against the emulator; afterwards all traffic is checked against the contract, where at hand."""
-    made = await opened()
-    yield made
-    check_contract(made)
+from tests.servers.ghl_world import FOLDER, JANE, Bench
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the vendor's contract is not beside the checkout")
