@@ -109,6 +109,11 @@ class Checker:
         """Somebody said yes to this."""
         self._yes[identifier] = yes
 
+    @property
+    def most_late(self) -> int:
+        """The most that left after one and the same stop had returned."""
+        return max(self._late.values(), default=0)
+
     # ── inside: the audit log, in its own order ──────────────────────────────────────────────────────────
     def entries(self, entries: Iterable[Entry]) -> None:
         """Every claim against what stood at that place of the log."""

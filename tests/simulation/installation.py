@@ -136,18 +136,9 @@ class Installation:
 
     # ── what the product is asked to do ──────────────────────────────────────────────────────────────────
     async def submit(self, number: int, effect: Effect, *, looks: bool = True) -> Outcome:
-        """As a server does: one request for one effect; `looks`: the vendor can be asked about it."""
-
-        async def perform(permit: Permit) -> Receipt:
-            client = self.processes[number].clients[effect.vendor]
-            answer = await client.write(permit, "POST", "/write", json=_asked([effect]))
-            return _receipts(answer, [effect])[effect.key]
-
-        look = self.look(number) if looks else None
-        try:
-            return await self.processes[number].kernel.gate.submit(effect, perform, look)
-        except Conflict:
-            return Outcome("refused", "conflict", key=effect.key)
+        """As a server does, in that process."""
+        process = self.processes[number]
+        return await submit(process.kernel, process.clients, effect, looks=looks)
 
     async def submit_together(
         self, number: int, effects: Sequence[Effect], *, looks: bool = True
@@ -160,7 +151,7 @@ class Installation:
             answer = await client.write(permits[sent[0].key], "POST", "/write", json=_asked(sent))
             return _receipts(answer, sent)
 
-        look = self.look(number) if looks else None
+        look = Look(self.processes[number].clients) if looks else None
         return await self.processes[number].kernel.gate.submit_batch(effects, perform, look)
 
     async def reconcile(self, number: int) -> None:
@@ -168,11 +159,7 @@ class Installation:
         kernel = self.processes[number].kernel
         for status in ("claimed", "in_doubt"):
             for row in await kernel.ledger.list(status=status):
-                await kernel.gate.look(row, self.look(number))
-
-    def look(self, number: int) -> "Look":
-        """How the vendor is asked."""
-        return Look(self.processes[number])
+                await kernel.gate.look(row, Look(self.processes[number].clients))
 
     # ── what people do ───────────────────────────────────────────────────────────────────────────────────
     @asynccontextmanager
@@ -227,7 +214,7 @@ class Installation:
         kernel = self.processes[0].kernel
         self.vendor.arrive()
         entries, statuses, refused = await kernel.store.read(
-            lambda c: (_entries(c, self.seen), _statuses(c), kernel.suppression.check(c, asked))
+            lambda c: (entries_after(c, self.seen), statuses_in(c), kernel.suppression.check(c, asked))
         )
         self.seen += len(entries)
         self.checker.entries(entries)
@@ -239,15 +226,13 @@ class Installation:
 
 @dataclass(frozen=True)
 class Look:
-    """A look-up of one process."""
+    """Asks the vendor about an effect."""
 
-    process: Process
+    clients: Mapping[str, ApiClient]
 
     async def __call__(self, effect: Effect, /) -> Receipt | None:
         try:
-            answer = await self.process.clients[effect.vendor].read(
-                "GET", "/look", params={"key": effect.key}
-            )
+            answer = await self.clients[effect.vendor].read("GET", "/look", params={"key": effect.key})
         except Invalid as error:
             if error.code == "not_found":
                 return None
@@ -255,11 +240,26 @@ class Look:
         return _receipts(answer, [effect])[effect.key]
 
 
+async def submit(
+    kernel: Kernel, clients: Mapping[str, ApiClient], effect: Effect, *, looks: bool = True
+) -> Outcome:
+    """As a server does: one request for one effect; `looks`: the vendor can be asked about it."""
+
+    async def perform(permit: Permit) -> Receipt:
+        answer = await clients[effect.vendor].write(permit, "POST", "/write", json=_asked([effect]))
+        return _receipts(answer, [effect])[effect.key]
+
+    try:
+        return await kernel.gate.submit(effect, perform, Look(clients) if looks else None)
+    except Conflict:
+        return Outcome("refused", "conflict", key=effect.key)
+
+
 def _asked(effects: Sequence[Effect]) -> dict[str, Json]:
     return {"items": [{"key": effect.key, "content": effect.content} for effect in effects]}
 
 
-def _receipts(answer: Answer, effects: Sequence[Effect]) -> dict[str, Receipt | SwarmError]:
+def _receipts(answer: Answer, effects: Sequence[Effect]) -> dict[str, Receipt]:
     """A receipt for each; an answer of another shape tells nothing."""
     ids = answer.data.get("ids") if isinstance(answer.data, dict) else None
     if not isinstance(ids, list) or len(ids) != len(effects):
@@ -267,7 +267,7 @@ def _receipts(answer: Answer, effects: Sequence[Effect]) -> dict[str, Receipt | 
     return {effect.key: Receipt(str(given)) for effect, given in zip(effects, ids, strict=True)}
 
 
-def _entries(connection: sa.Connection, after: int) -> list[Entry]:
+def entries_after(connection: sa.Connection, after: int) -> list[Entry]:
     """What the audit log has from that place on."""
     query = (
         sa.select(audit_leaf.c.data, audit_detail.c.subject, audit_detail.c.payload)
@@ -280,7 +280,7 @@ def _entries(connection: sa.Connection, after: int) -> list[Entry]:
     return [Entry(leaf["kind"], subject, leaf["at"], payload) for leaf, subject, payload in leaves]
 
 
-def _statuses(connection: sa.Connection) -> dict[str, str]:
+def statuses_in(connection: sa.Connection) -> dict[str, str]:
     return {
         row.key: row.status
         for row in connection.execute(sa.select(ledger_table.c.key, ledger_table.c.status))

@@ -16,8 +16,8 @@ from typing import Any
 import anyio.lowlevel
 import httpx
 
+from shared.clock import Clock
 from shared.effect import fingerprint
-from tests.shared.world import HandClock
 from tests.simulation.history import Commit
 
 LAG = 0.5  # seconds until the vendor's own look-up shows a write
@@ -48,7 +48,7 @@ class Request:
 class Vendor:
     """Holds what was written, and its log."""
 
-    clock: HandClock
+    clock: Clock
     moments: Moments
     log: list[Commit] = field(default_factory=list)
     shown_from: dict[str, float] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Wire(httpx.AsyncBaseTransport):
             self.vendor.commit(_request(told), most=1)
             return httpx.Response(500, json={"error": "injected"})
         if fault == "slow":
-            self.vendor.clock.move(8.0)
+            await self.vendor.clock.sleep(8.0)
         again = httpx.Request(request.method, request.url, json=told)
         await anyio.lowlevel.checkpoint()  # on the wire: others may be at it meanwhile
         answer = await self._app.handle_async_request(again)
@@ -161,7 +161,7 @@ class Wire(httpx.AsyncBaseTransport):
         if fault == "unreachable":
             raise httpx.ConnectError("injected: nobody there")
         if fault == "hang":
-            self.vendor.clock.move(25.0)
+            await self.vendor.clock.sleep(25.0)
             raise httpx.ReadTimeout("injected: no answer")
         if fault in {"late", "crash_late"}:
             due = self.vendor.clock.monotonic() + ON_ITS_WAY
