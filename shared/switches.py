@@ -141,6 +141,8 @@ class Switches:
                 raised = True
             except OSError:
                 log.exception("kill.flag_not_written", flag=flag.name)
+                # A full disk takes the file and not its words; the file is what stops everything.
+                raised = raised or _is_there(flag)
         return raised
 
     async def release(self, *, actor: str, reason: str) -> None:
@@ -243,6 +245,13 @@ def _cleared(connection: sa.Connection, scope: str, actor: str, at: str) -> None
 def _need(actor: str, reason: str) -> None:
     if not actor.strip() or not reason.strip():
         raise Invalid("this needs a named person and a reason", field="reason")
+
+
+def _is_there(flag: Path) -> bool:
+    try:
+        return flag.exists()
+    except OSError:
+        return False
 
 
 def raise_flag(path: Path, text: str) -> None:

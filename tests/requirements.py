@@ -198,7 +198,6 @@ REQUIREMENTS: Mapping[str, Requirement] = {
 LATER: Mapping[str, str] = {
     "A7": "four eyes come with the role matrix of the kill switch and halts",
     "F14": "polling a vendor for lost webhooks comes with the reconciliation of events",
-    "F22": "the load test of opt-outs is on its way",
     "K8": "sending back to review what waited through a kill comes with the pipeline's part of the release",
     "R6": "retry budget and breaker come with the vendor policies",
     "U9": "bulk import, export and the ten-million-entry list",

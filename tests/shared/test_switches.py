@@ -110,12 +110,29 @@ async def test_a_kill_that_neither_file_nor_database_took_says_so(settings_for: 
     async with open_store(settings.database_url, patience=0.1) as store:
         switches = Switches(store, HandClock(), settings)
         for flag in switches.flags:
-            flag.mkdir(parents=True)
+            flag.parent.mkdir(parents=True, exist_ok=True)
+            flag.symlink_to(tmp_path / "nowhere" / "KILL")
         lock = sqlite.connect(store.path, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
         with pytest.raises(Unavailable):
             await switches.kill(actor="ada", reason="now")
         lock.close()
+        assert not (await switches.now()).killed
+
+
+async def test_a_flag_that_is_there_stops_though_its_words_could_not_be_written(
+    settings_for: Make, tmp_path: Path
+) -> None:
+    settings = settings_for(SAFE_MODE="false", SWARM_HOME=str(tmp_path / "elsewhere"))
+    async with open_store(settings.database_url, patience=0.1) as store:
+        switches = Switches(store, HandClock(), settings)
+        for flag in switches.flags:
+            flag.mkdir(parents=True)
+        lock = sqlite.connect(store.path, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+        assert await switches.kill(actor="ada", reason="now") is False
+        lock.close()
+        assert (await switches.now()).killed
 
 
 async def test_the_flag_is_seen_by_a_process_with_another_home_on_the_same_database(
