@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import yaml
 
 from shared.approval import Item
 from shared.clock import SystemClock, iso
@@ -72,21 +73,18 @@ def fleet_settings(home: Path, database: str, vendor: str) -> Settings:
     config = home.parent / "config"
     if not config.exists():
         shutil.copytree(CONFIG, config)
-        _replace(config / "safety.yaml", "settle_seconds: 3", "settle_seconds: 1")
-        _replace(config / "safety.yaml", "instantly.add_lead: 1000", "instantly.add_lead: 1000000")
-        _replace(config / "vendors" / "ghl.yaml", "calls: 100, seconds: 10", "calls: 100000, seconds: 10")
-        _replace(
-            config / "vendors" / "instantly.yaml", "calls: 3000, seconds: 60", "calls: 300000, seconds: 60"
-        )
+        _change(config / "safety.yaml", settle_seconds=1, caps={})
+        for name in ("ghl", "instantly"):
+            _change(config / "vendors" / f"{name}.yaml", settle_seconds=1, limits=[])
     urls = {f"{name}_BASE_URL": vendor for name in ("GHL", "INSTANTLY")}
     environ = {"SWARM_HOME": str(home), "SAFE_MODE": "false", **urls}
     return load_settings(config, environ | ({"DATABASE_URL": database} if database else {}))
 
 
-def _replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"{path.name} has no {old!r}"
-    path.write_text(text.replace(old, new), encoding="utf-8")
+def _change(path: Path, **values: object) -> None:
+    """Other values in a file of the configuration."""
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump({**known, **values}), encoding="utf-8")
 
 
 # ── the vendor, behind real HTTP ─────────────────────────────────────────────────────────────────────────

@@ -28,9 +28,10 @@ from shared.http import Answer, ApiClient
 from shared.kernel import Kernel, open_kernel
 from shared.schema import audit_detail, audit_leaf
 from shared.schema import effect as ledger_table
+from shared.sending_rules import Caps
 from shared.settings import Settings, load_settings
 from tests.conftest import CONFIG
-from tests.shared.world import AE, HandClock
+from tests.shared.world import AE, HandClock, stricter
 from tests.simulation.history import Act, Checker, Entry, Op, Yes
 from tests.simulation.vendor import Moments, Vendor, Wire
 
@@ -318,5 +319,6 @@ def _shipped() -> Settings:
 
 
 def _settings(home: Path) -> Settings:
-    """The shipped configuration on that home."""
-    return replace(_shipped(), home=home, database_url=f"sqlite:///{home / 'swarm.db'}")
+    """The shipped configuration on that home; caps by the day have tests of their own."""
+    open_ended = stricter(_shipped(), caps=Caps())
+    return replace(open_ended, home=home, database_url=f"sqlite:///{home / 'swarm.db'}")
