@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
+from orchestrator.countries import permission
 from orchestrator.outreach_rules import CampaignType, Depth
 from orchestrator.rules import Rules
+from orchestrator.zones import zone_of
 from shared.effect import digest, fingerprint
 from shared.lead import Lead, Tier
 from shared.ports import CampaignDraft, Enrollment, Message, SendingWindow
@@ -31,6 +33,7 @@ class Campaign:
     approval: Literal["each", "batch"]
     sample_size: int  # of so many leads a person opens the messages before approving
     review_due_hours: float
+    timezone: str = ""  # that its people work in; empty for the configured one
     # What the plan decided otherwise than the configuration; empty where it didn't.
     line: str = ""
     template: CampaignType | Literal[""] = ""
@@ -67,32 +70,45 @@ def variant_of(lead_id: str) -> Variant:
 
 
 def plan_campaigns(leads: Iterable[tuple[Lead, Tier]], rules: Rules, *, run_id: str) -> tuple[Campaign, ...]:
-    """Group leads by type and tier into campaigns no larger than a person can review.
+    """Group leads by type, tier and time zone into campaigns no larger than a person can review.
 
     Disqualified leads, and tiers without a treatment, are in none. Leads of one run always give the same ids.
     """
-    groups: dict[tuple[CampaignType, Tier], list[str]] = {}
+    groups: dict[tuple[CampaignType, Tier, str], list[str]] = {}
     for lead, tier in leads:
         if tier in rules.outreach.tiers:
-            groups.setdefault((campaign_type(lead, rules), tier), []).append(lead.id)
+            key = (campaign_type(lead, rules), tier, own_zone(lead, rules))
+            groups.setdefault(key, []).append(lead.id)
     planned = []
-    for kind, tier in sorted(groups):
+    for kind, tier, zone in sorted(groups):
         size = rules.outreach.tiers[tier].max_leads
-        ids = sorted(set(groups[kind, tier]))
+        ids = sorted(set(groups[kind, tier, zone]))
         chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
-        planned += [make_campaign(kind, tier, tuple(chunk), rules, run_id) for chunk in chunks]
+        planned += [make_campaign(kind, tier, tuple(chunk), rules, run_id, zone) for chunk in chunks]
     return tuple(planned)
 
 
+def own_zone(lead: Lead, rules: Rules) -> str:
+    """The zone whose hours count for somebody, where it is known, asked for and not the configured one; else "".
+
+    Whom nobody may write to needs no campaign of their own.
+    """
+    window = rules.outreach.window
+    if not window.recipient_zones or permission(lead, rules.outreach.compliance) == "block":
+        return ""
+    zone = zone_of(lead)
+    return "" if zone == window.timezone else zone
+
+
 def make_campaign(
-    kind: CampaignType, tier: Tier, ids: tuple[str, ...], rules: Rules, run_id: str
+    kind: CampaignType, tier: Tier, ids: tuple[str, ...], rules: Rules, run_id: str, zone: str = ""
 ) -> Campaign:
     """One campaign as configured. The same people of the same run always give the same id."""
     treatment = rules.outreach.tiers[tier]
     identity = digest("campaign/v1", run_id, kind, tier, list(ids))[:16]
     return Campaign(
         id=identity,
-        name=f"{kind.replace('_', ' ').capitalize()} · {tier.replace('_', ' ')} · {identity[:6]}",
+        name=" · ".join(part for part in (*_title(kind, tier), zone, identity[:6]) if part),
         type=kind,
         tier=tier,
         depth=treatment.depth,
@@ -103,7 +119,12 @@ def make_campaign(
         approval=treatment.approval,
         sample_size=sample_size(len(ids), treatment.sample_percent),
         review_due_hours=treatment.review_due_hours,
+        timezone=zone,
     )
+
+
+def _title(kind: CampaignType, tier: Tier) -> tuple[str, str]:
+    return kind.replace("_", " ").capitalize(), tier.replace("_", " ")
 
 
 def hypothesis(kind: CampaignType, rules: Rules) -> str:
@@ -130,7 +151,7 @@ def linkedin_tasks(campaign: Campaign) -> tuple[LinkedInTask, ...]:
 
 
 def draft(campaign: Campaign, rules: Rules) -> CampaignDraft:
-    """What the sequencer is asked to create."""
+    """What the sequencer is asked to create: the configured hours, by the clock of its people."""
     outreach, window = rules.outreach, rules.outreach.window
     return CampaignDraft(
         campaign_id=campaign.id,
@@ -138,7 +159,10 @@ def draft(campaign: Campaign, rules: Rules) -> CampaignDraft:
         day_offsets=campaign.day_offsets,
         mailboxes=outreach.sender.mailboxes,
         window=SendingWindow(
-            window.timezone, campaign.start or window.start, campaign.end or window.end, window.weekdays
+            campaign.timezone or window.timezone,
+            campaign.start or window.start,
+            campaign.end or window.end,
+            window.weekdays,
         ),
         daily_limit=campaign.daily_limit or outreach.daily_limit,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from orchestrator.outreach_rules import Compliance, Permission
 from orchestrator.titles import vocabulary, words
 from shared.lead import Lead
 
@@ -119,3 +120,9 @@ def candidates(lead: Lead) -> tuple[str, ...]:
         country_of_phone(lead.phone),
     )
     return tuple(dict.fromkeys(code for code in found if code))
+
+
+def permission(lead: Lead, compliance: Compliance) -> Permission:
+    """Whether we may write to where somebody is; several signs of a country count as the strictest of them."""
+    found = [compliance.countries.get(code, compliance.other_countries) for code in candidates(lead)]
+    return min(found or [compliance.unknown_country], key=("block", "hold", "allow").index)

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.campaigns import campaign_type, line_key
-from orchestrator.countries import candidates
+from orchestrator.campaigns import campaign_type, line_key, own_zone
+from orchestrator.countries import candidates, permission
 from orchestrator.normalise import company_key, plain
 from orchestrator.outreach_rules import CampaignType
 from orchestrator.rendering import context_key, greeting_name, rival_of
@@ -85,6 +85,7 @@ class Group:
     mail: tuple[Share, ...]
     without_greeting: int
     unverified: int
+    zones: tuple[Share, ...] = ()  # by whose clock they would be written to; each is a campaign of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class _GroupTally:
     unverified: int = 0
     counts: dict[str, _Count] = field(
         default_factory=lambda: {
-            n: _Count() for n in ("contexts", "competitors", "sources", "countries", "mail")
+            n: _Count() for n in ("contexts", "competitors", "sources", "countries", "mail", "zones")
         }
     )
 
@@ -237,7 +238,7 @@ class Tally:
             "sizes": [(_size(lead.company_size), "")],
             "countries": [(_country(lead), "")],
             "sources": [(_place(kind, name), "") for kind, name in _places(lead)],
-            "mail": [(_permission(lead, self._rules), "")],
+            "mail": [(permission(lead, self._rules.outreach.compliance), "")],
             "gaps": [(gap.replace("_", " "), "") for gap in (*worth.gaps, *_unknown(lead))],
             "look_first": [(why.replace("_", " "), "") for why in worth.review],
             "intent": [(self._level(worth.intent), "")],
@@ -261,7 +262,8 @@ class Tally:
         tally.unverified += state != "allow"
         tally.counts["contexts"].add(context_key(lead, self._rules))
         tally.counts["countries"].add(_country(lead))
-        tally.counts["mail"].add(_permission(lead, self._rules))
+        tally.counts["mail"].add(permission(lead, self._rules.outreach.compliance))
+        tally.counts["zones"].add(own_zone(lead, self._rules) or self._rules.outreach.window.timezone)
         for place in _places(lead):
             tally.counts["sources"].add(_place(*place))
         if rival := rival_of(lead, self._rules):
@@ -323,6 +325,7 @@ class Tally:
             mail=tally.counts["mail"].top(shown),
             without_greeting=tally.without_greeting,
             unverified=tally.unverified,
+            zones=tally.counts["zones"].top(MOST_KEYS),
         )
 
 
@@ -350,13 +353,6 @@ def _size(employees: int) -> str:
 
 def _country(lead: Lead) -> str:
     return next(iter(candidates(lead)), "unknown")
-
-
-def _permission(lead: Lead, rules: Rules) -> str:
-    """Whether we may write to where they are; several signs of a country count as the strictest of them."""
-    compliance = rules.outreach.compliance
-    found = [compliance.countries.get(code, compliance.other_countries) for code in candidates(lead)]
-    return min(found or [compliance.unknown_country], key=("block", "hold", "allow").index)
 
 
 def _places(lead: Lead) -> list[tuple[str, str]]:

@@ -123,9 +123,13 @@ class Privacy(Strict):
 
 
 class Window(Strict):
-    """When mail may leave: local hours on weekdays (0 is Monday) in an IANA time zone."""
+    """When mail may leave: local hours on weekdays (0 is Monday), by the recipient's clock where it is known.
+
+    Else, and for everybody if `recipient_zones` is false, by that of `timezone`, an IANA name.
+    """
 
     timezone: str
+    recipient_zones: bool = True
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     end: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     weekdays: tuple[Annotated[int, Field(ge=0, le=6)], ...] = Field(min_length=1)

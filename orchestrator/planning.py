@@ -1,10 +1,10 @@
 """Plan: findings become lines, scored leads campaigns with every word written and checked, ready for a person.
 
-scored ─ grouped by line ─ rendered ─ checked ─▶ campaign pending_review
-                                             ├ blocked ─▶ held, with the finding
+scored ─ grouped by line and time zone ─ rendered ─ checked ─▶ campaign pending_review
+                                                            ├ blocked ─▶ held, with the finding
        ─ already in a campaign ─▶ held                      (looked at again when the words are written)
 
-Leads stream by: what is held in memory is one unfinished campaign for each type and tier.
+Leads stream by: what is held in memory is one unfinished campaign for each line and zone.
 """
 
 import json
@@ -24,6 +24,7 @@ from orchestrator.campaigns import (
     draft,
     enrollment,
     line_key,
+    own_zone,
     review_due,
     variant_of,
 )
@@ -48,6 +49,7 @@ TWICE = "another lead of this campaign has the same address"
 CHUNK = 500
 NO_LINE = "the plan has no line for them; research this run again"
 Member = tuple[Lead, Tier]
+Likeness = tuple[str, str]  # the line of the plan, and the time zone where it isn't the configured one
 
 
 async def group(app: App, run_id: str) -> dict[str, list[str]]:
@@ -60,7 +62,7 @@ async def group(app: App, run_id: str) -> dict[str, list[str]]:
     now = app.kernel.clock.now()
     ids = await app.kernel.store.write(lambda c: _begin(c, run_id))
     lines = {line.key: line for line in strategy.lines}
-    groups: dict[str, list[Member]] = {}
+    groups: dict[Likeness, list[Member]] = {}
     identity = f"{run_id}/{version}"
     async for lead, tier, seen in _scored(app, run_id):
         line = lines.get(_key_of(lead, tier, app.rules))
@@ -68,7 +70,7 @@ async def group(app: App, run_id: str) -> dict[str, list[str]]:
             await _hold(app, run_id, lead.id, why)
         elif line is not None and (full := _join(app, groups, line, lead, tier)):
             ids += await _write_down(app, run_id, identity, full, line, now)
-    for key, members in sorted(groups.items()):
+    for (key, _), members in sorted(groups.items()):
         ids += await _write_down(app, run_id, identity, members, lines[key], now)
     return {"campaigns": ids}
 
@@ -106,21 +108,23 @@ async def _hold(app: App, run_id: str, lead_id: str, why: str) -> None:
 
 
 def _join(
-    app: App, groups: dict[str, list[Member]], line: Line, lead: Lead, tier: Tier
+    app: App, groups: dict[Likeness, list[Member]], line: Line, lead: Lead, tier: Tier
 ) -> list[Member] | None:
     """Put a lead to its like; returns a group that is full."""
-    members = groups.setdefault(line.key, [])
+    like = (line.key, own_zone(lead, app.rules))
+    members = groups.setdefault(like, [])
     members.append((lead, tier))
     if len(members) < app.rules.outreach.tiers[tier].max_leads:
         return None
-    return groups.pop(line.key)
+    return groups.pop(like)
 
 
 async def _write_down(
     app: App, run_id: str, identity: str, members: Sequence[Member], line: Line, now: datetime
 ) -> list[str]:
     """The campaign of these people, as a row."""
-    one = campaign_of(line, (lead.id for lead, _ in members), app.rules, run_id=identity)
+    ids, zone = [lead.id for lead, _ in members], own_zone(members[0][0], app.rules)
+    one = campaign_of(line, ids, app.rules, run_id=identity, zone=zone)
     times = {"created_at": iso(now), "updated_at": iso(now), "review_due": iso(review_due(one, now))}
     await app.kernel.store.write(lambda c: c.execute(sa.insert(campaign), [_row(app, one, run_id) | times]))
     return [one.id]

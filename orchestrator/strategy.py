@@ -87,7 +87,7 @@ class Line:
     hypothesis: str
     start: str
     end: str
-    timezone: str
+    zones: tuple[Share, ...]  # by whose clock, and for how many of them
     weekdays: tuple[int, ...]
     daily_limit: int
     approval: Literal["each", "batch"]
@@ -148,9 +148,11 @@ def make_strategy(
     )
 
 
-def campaign_of(line: Line, lead_ids: Iterable[str], rules: Rules, *, run_id: str) -> Campaign:
-    """The campaign of these people, as their line of the plan says."""
-    made = make_campaign(line.type, line.tier, tuple(sorted(lead_ids)), rules, run_id)
+def campaign_of(
+    line: Line, lead_ids: Iterable[str], rules: Rules, *, run_id: str, zone: str = ""
+) -> Campaign:
+    """The campaign of these people, as their line of the plan says. `zone`: their clock, unless the configured one."""
+    made = make_campaign(line.type, line.tier, tuple(sorted(lead_ids)), rules, run_id, zone)
     return replace(
         made,
         name=f"{made.name} · C-level" if line.c_level else made.name,
@@ -201,6 +203,7 @@ def _line(
     people = _expected_people(group) if written is None else written.get(group.key, 0)
     template = choice.template or group.type
     sequence = choice.sequence or treatment.sequence
+    zones = group.zones or (Share(outreach.window.timezone, group.people),)
     record = next((one for one in history if (one.type, one.tier) == (group.type, group.tier)), None)
     return Line(
         key=group.key,
@@ -210,7 +213,7 @@ def _line(
         left_out=choice.leave_out,
         found=group.people,
         people=people,
-        campaigns=ceil(group.people / treatment.max_leads),
+        campaigns=sum(ceil(share.people / treatment.max_leads) for share in zones),
         template=template,
         depth=choice.depth or treatment.depth,
         sequence=sequence,
@@ -223,7 +226,7 @@ def _line(
         hypothesis=choice.hypothesis or hypothesis(template, rules),
         start=choice.start or outreach.window.start,
         end=choice.end or outreach.window.end,
-        timezone=outreach.window.timezone,
+        zones=zones,
         weekdays=outreach.window.weekdays,
         daily_limit=choice.daily_limit or outreach.daily_limit,
         approval=treatment.approval,

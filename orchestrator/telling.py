@@ -166,7 +166,8 @@ def line_lines(plan: Plan, line: Line) -> Iterator[str]:
     yield f"## {line.key}: {people(line.found)} in {'no campaign: left out' if line.left_out else campaigns}"
     days = ", ".join(DAYS[day] for day in line.weekdays)
     yield f"- written with: template {plain(line.template)}, depth {line.depth}, on days {_days(line.day_offsets)}"
-    yield f"- sent: {days} {line.start}–{line.end} {line.timezone}, at most {line.daily_limit} a day and mailbox"
+    yield f"- sent: {days} {line.start}–{line.end}, at most {line.daily_limit} a day and mailbox"
+    yield f"- by whose clock: {_shares(line.zones)}"
     if line.linkedin_days:
         yield f"- LinkedIn, by hand: days {_days(line.linkedin_days)} for each person"
     yield f"- known from: {_shares(line.sources)}"
