@@ -54,7 +54,10 @@ async def _open(app: App) -> list[ledger.Row]:
     """In doubt, or claimed by a process that is gone."""
     rows = await app.kernel.ledger.list(status="in_doubt", limit=AT_ONCE)
     claimed = await app.kernel.ledger.list(status="claimed", limit=AT_ONCE)
-    return rows + [row for row in claimed if not app.kernel.presence.alive(row.process)]
+    holders = {row.process for row in claimed}
+    alive = app.kernel.presence.alive
+    gone = await app.kernel.store.read(lambda c: {holder for holder in holders if not alive(c, holder)})
+    return rows + [row for row in claimed if row.process in gone]
 
 
 async def _settle(app: App, row: ledger.Row) -> str:

@@ -136,31 +136,31 @@ class Claims:
                 fresh.append(effect)
             elif row.fingerprint != effect.fingerprint:
                 self._refuse(this, [effect], {key: "conflict"})
-            elif decision := self._remembered(effect, row, this.batch, lives):
+            elif decision := self._remembered(this, effect, row, lives):
                 this.decisions[key] = decision
             else:
                 fresh.append(effect)
         return fresh
 
-    def _remembered(self, effect: Effect, row: Row, batch: Batch, lives: dict[str, bool]) -> Decision | None:
+    def _remembered(self, this: _Round, effect: Effect, row: Row, lives: dict[str, bool]) -> Decision | None:
         """What follows from a row that is applied or open; None: it may be sent again."""
         if row.status == "applied":
             return Decision("done", row.outcome("replayed"), row)
-        if row.status == "claimed" and self.busy(row, lives):
+        if row.status == "claimed" and self.busy(this.connection, row, lives):
             return Decision("done", refused(row.key, "in_flight"), row)
         if effect.repeatable:
             return None
-        if row.key in batch.looked:
+        if row.key in this.batch.looked:
             return Decision("done", row.outcome("in_doubt"), row)
         return Decision("look", row=row)
 
-    def busy(self, row: Row, lives: dict[str, bool] | None = None) -> bool:
+    def busy(self, connection: sa.Connection, row: Row, lives: dict[str, bool] | None = None) -> bool:
         """Whether the process that claimed it is still at it."""
         if row.process == self._presence.id:
             return row.key in self.under_way
         lives = {} if lives is None else lives
         if row.process not in lives:
-            lives[row.process] = self._presence.alive(row.process)
+            lives[row.process] = self._presence.alive(connection, row.process)
         return lives[row.process]
 
     # ── what speaks against it ───────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ from shared.limits import Limits
 from shared.precedence import going_first
 from shared.presence import Presence
 from shared.settings import SafetyFile
-from shared.settlement import Ended, Landing, Settlement, outcome
+from shared.settlement import PROCESS_GONE, Ended, Landing, Settlement, outcome
 from shared.store import Store, Unavailable
 from shared.suppression import Suppression
 from shared.switches import Switches
@@ -156,6 +156,7 @@ class Gate:
         self._limits = limits
         self._audit = audit
         self._rules = rules
+        self._presence = presence
         self._settle = settle or {}  # vendor → seconds, where that is longer than the rule
         self._claims = Claims(
             clock=clock,
@@ -283,7 +284,7 @@ class Gate:
 
     async def look(self, row: ledger.Row, lookup: Lookup) -> Outcome:
         """Ask the vendor about one doubtful effect, and settle it if the answer is evidence."""
-        if row.status == "claimed" and self._claims.busy(row):
+        if row.status == "claimed" and await self._store.read(lambda c: self._claims.busy(c, row)):
             return refused(row.key, "in_flight")
         try:
             receipt = await lookup(row.effect)
@@ -326,15 +327,19 @@ class Gate:
         """Seconds until a vendor that doesn't show the effect may be believed.
 
         Counted from the last moment at which it may have been sent: for an answer that was lost, when it was
-        given up; for a process that is gone, the end of the time it had.
+        given up; for a process that is gone, the end of the time it had. One that may only have lost its session
+        may still be sending until then.
         """
         now = self._clock.now()
+        settle = max(self._rules.settle_seconds, self._settle.get(row.effect.vendor, 0.0))
         given_up = parse(row.settled_at) if row.status == "in_doubt" and row.settled_at else now
         waited = (now - given_up).total_seconds()
         if row.claimed_at:
-            had = (now - parse(row.claimed_at)).total_seconds() - self._rules.call_deadline_seconds
+            deadline = self._rules.call_deadline_seconds
+            had = (now - parse(row.claimed_at)).total_seconds() - deadline
+            if not self._presence.certain and (row.status == "claimed" or row.reason == PROCESS_GONE):
+                return min(settle + deadline, settle - had)
             waited = max(waited, had)
-        settle = max(self._rules.settle_seconds, self._settle.get(row.effect.vendor, 0.0))
         return min(settle, settle - waited)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,14 @@
-"""Which processes are alive: each holds a lock on a file of its own, which its death lets go at once.
+"""Which processes are alive: each holds a lock that its death lets go at once.
 
-A row claimed by a process that is gone is in doubt right away, without waiting for a time-out; works on every
-platform, after kill -9 too. On leaving, the row of a process goes with it. An id is never used twice, whatever the
-operating system does with its numbers. A forked child keeps its parent's lock, and so its parent alive: the safe
-mistake. One machine only: another one's lock files aren't here.
+A row claimed by a process that is gone is in doubt right away, without waiting for a time-out; after kill -9 too. On
+leaving, the row of a process goes with it. An id is never used twice, whatever the operating system does with its
+numbers.
+
+SQLite       a lock on a file beside the database. A forked child keeps its parent's lock, and so its parent alive:
+             the safe mistake.
+PostgreSQL   an advisory lock held by the session that all writes of the process go through. A process that lost its
+             session is gone for the others, and can claim nothing before it has the lock again: the claim itself
+             would have to go through that session. Its calls under way may still run, up to their deadline.
 """
 
 import os
@@ -13,28 +18,51 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from shared.clock import Clock, iso
+from shared.database import lock_number
 from shared.schema import lease, process
+from shared.sql import insertion, run, value
 from shared.store import Store, Unavailable
 from shared.telemetry import logger
 
 log = logger("presence")
+HOLD = "SELECT pg_advisory_lock_shared(?)"
+# The two halves of a lock's number, as the server lists it.
+IS_HELD = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ? AND objid = ? "
+    "AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+COLUMNS = ("id", "host", "pid", "role", "started_at", "seen_at")
+ENTER = f"{insertion('process', COLUMNS)} ON CONFLICT (id) DO NOTHING"
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(Protocol):
     """This process, and how to tell whether another one is alive."""
 
     id: str
-    folder: Path
+    certain: bool  # one that is not alive has ended, and its calls with it; else it may only have lost its session
 
-    def alive(self, other: str) -> bool:
+    def alive(self, connection: sa.Connection, other: str) -> bool:
         """Whether that process still runs; asks without waiting. Unknown ones don't."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByFile:
+    """Processes of one machine. The locks lie beside the database: whoever shares it must see who is alive."""
+
+    id: str
+    folder: Path
+    certain: bool = True
+
+    def alive(self, connection: sa.Connection, other: str) -> bool:  # noqa: ARG002 - others are told by files
+        """Whether that process holds its file."""
         if other == self.id:
             return True
         path = self.folder / f"{other}.lock"
@@ -47,39 +75,74 @@ class Presence:
             return True
 
 
+@dataclass(frozen=True, slots=True)
+class BySession:
+    """Processes of any machine, as the server sees them."""
+
+    id: str
+    certain: bool = False
+
+    def alive(self, connection: sa.Connection, other: str) -> bool:
+        """Whether a session holds that process's lock."""
+        number = lock_number(f"process/{other}") % 2**64
+        return other == self.id or value(connection, IS_HELD, number >> 32, number % 2**32) > 0
+
+
 @asynccontextmanager
 async def open_presence(store: Store, clock: Clock, role: str) -> AsyncIterator[Presence]:
-    """Announce this process, and clear away what dead ones left.
-
-    The locks lie beside the database: whoever shares it must see who is alive.
-    """
-    folder = store.path.parent / "processes"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mine = Presence(f"{os.getpid()}-{secrets.token_hex(4)}", folder)
-    lock = FileLock(folder / f"{mine.id}.lock", thread_local=False)
-    lock.acquire()
+    """Announce this process, and clear away what dead ones left."""
+    identifier = f"{os.getpid()}-{secrets.token_hex(4)}"
     now = iso(clock.now())
-    await store.write(lambda c: _enter(c, mine, role, now))
+    row = (identifier, socket.gethostname(), os.getpid(), role, now, now)
+    announced = _by_session(store, row) if store.path is None else _by_file(store.path.parent, row, store)
+    async with announced as mine:
+        await store.write(lambda c: _clear(c, mine, clock.now().timestamp()))
+        try:
+            yield mine
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await store.write(lambda c: c.execute(sa.delete(process).where(process.c.id == mine.id)))
+                except Unavailable:
+                    log.exception("presence.not_cleared")  # the next process to start does it
+
+
+@asynccontextmanager
+async def _by_file(folder: Path, row: tuple[object, ...], store: Store) -> AsyncIterator[Presence]:
+    mine = ByFile(str(row[0]), folder / "processes")
+    mine.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = mine.folder / f"{mine.id}.lock"
+    lock = FileLock(path, thread_local=False)
+    lock.acquire()
+    await store.write(lambda c: run(c, ENTER, *row) and None)
     try:
         yield mine
     finally:
-        with anyio.CancelScope(shield=True):
-            try:
-                await store.write(lambda c: c.execute(sa.delete(process).where(process.c.id == mine.id)))
-            except Unavailable:
-                log.exception("presence.not_cleared")  # the next process to start does it
         lock.release()
-        (folder / f"{mine.id}.lock").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def _enter(connection: sa.Connection, mine: Presence, role: str, now: str) -> None:
-    """Our row in; the rows and leases of processes that are gone, out."""
-    values = {"host": socket.gethostname(), "pid": os.getpid(), "role": role}
-    values |= {"started_at": now, "seen_at": now}
-    gone = [row.id for row in connection.execute(sa.select(process.c.id)) if not mine.alive(row.id)]
-    if gone:
-        connection.execute(sa.delete(process).where(process.c.id.in_(gone)))
-        connection.execute(sa.delete(lease).where(lease.c.process.in_(gone)))
+@asynccontextmanager
+async def _by_session(store: Store, row: tuple[object, ...]) -> AsyncIterator[Presence]:
+    mine = BySession(str(row[0]))
+
+    def greet(connection: sa.Connection) -> None:
+        run(connection, HOLD, lock_number(f"process/{mine.id}"))
+        run(connection, ENTER, *row)  # somebody may have cleared it away while the session was lost
+
+    await store.introduce(greet)
+    yield mine
+
+
+def _clear(connection: sa.Connection, mine: Presence, now: float) -> None:
+    """The rows of processes that are gone, out; so are their leases, at once only where they have surely ended."""
+    everybody = connection.execute(sa.select(process.c.id)).scalars().all()
+    gone = [other for other in everybody if not mine.alive(connection, other)]
+    if not gone:
+        return
+    connection.execute(sa.delete(process).where(process.c.id.in_(gone)))
+    over = sa.delete(lease).where(lease.c.process.in_(gone))
+    connection.execute(over if mine.certain else over.where(lease.c.until < now))
+    if isinstance(mine, ByFile):
         for other in gone:
             (mine.folder / f"{other}.lock").unlink(missing_ok=True)
-    connection.execute(sa.insert(process).values(id=mine.id, **values))

@@ -9,7 +9,8 @@ that leads here.
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
-T, F, B = sa.Text, sa.Float, sa.LargeBinary
+T = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # ordered by bytes, as SQLite does
+F, B = sa.Float, sa.LargeBinary
 N = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows in an INTEGER only
 
 

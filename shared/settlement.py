@@ -19,6 +19,7 @@ from shared.telemetry import correlation, logger
 log = logger("settlement")
 Ended = Mapping[str, Receipt | SwarmError]
 UNKNOWN = InDoubt("the answer did not tell", code="unknown")
+PROCESS_GONE = "process_gone"
 GONE = "the process that tried it ended before it knew the answer"
 
 
@@ -78,7 +79,7 @@ class Settlement:
         """Those that a dead process had claimed are in doubt from now on."""
         left = [row for row in rows if row.status == "claimed"]
         effects = {row.key: row.effect for row in left}
-        outcomes = {row.key: Outcome("in_doubt", "process_gone", GONE, key=row.key) for row in left}
+        outcomes = {row.key: Outcome("in_doubt", PROCESS_GONE, GONE, key=row.key) for row in left}
         if effects:
             self.write(connection, effects, {row.key: row.attempts for row in left}, outcomes)
 

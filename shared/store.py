@@ -1,25 +1,23 @@
-"""The database, and the only file that opens it. One writer thread a process, readers, group commit.
+"""The database as the kernel uses it. One writer thread a process, readers, group commit.
 
     await store.write(change)   change(connection) runs in a write transaction; returns once it is on disk
     await store.read(query)     query(connection) sees the last committed state
 
-Both take plain functions over an SQLAlchemy `Connection`, so one and the same function serves any database.
-Writes that wait together share one commit, each behind a savepoint of its own: one that raises undoes only
-itself. A change is carried out once it is handed over, also when its caller was cancelled meanwhile: what is
-written next is written after it.
+Both take plain functions over an SQLAlchemy `Connection`, so one and the same function serves any database;
+`sqlite.py` and `postgres.py` know how theirs is opened. Writes that wait together share one commit, each behind a
+savepoint of its own: one that raises undoes only itself. A change is carried out once it is handed over, also when
+its caller was cancelled meanwhile: what is written next is written after it.
 """
 
 import asyncio
 import contextvars
 import os
 import queue
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import alembic.command
@@ -28,20 +26,14 @@ import alembic.util
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from shared.database import Database, driver
 from shared.errors import ConfigError, Retryable
+from shared.sqlite import Sqlite, sqlite
 from shared.telemetry import logger
-from shared.turn import Turn
 
-SOUND = (3, 51, 3)  # older libraries can corrupt a WAL file when two connections write at the same instant
-if sqlite3.sqlite_version_info >= SOUND:
-    sqlite: ModuleType = sqlite3
-else:
-    try:
-        import pysqlite3.dbapi2 as sqlite  # type: ignore[no-redef]  # the same interface, newer inside
-    except ImportError:  # a platform without the wheel: one process only, see `_only_process`
-        sqlite = sqlite3
+__all__ = ["PATIENCE", "Query", "Store", "Unavailable", "open_store", "sqlite"]
 
 log = logger("store")
 ResultT = TypeVar("ResultT")
@@ -50,8 +42,6 @@ PATIENCE = 30.0  # seconds that a write waits for other writers
 GROUP = 64  # writes that share one commit at most
 READERS = 2
 HEAD = "0002"
-# SQLite's primary result codes that tell of the disk or of other processes, not of the statement.
-EVERYBODYS = {5, 6, 7, 8, 10, 11, 13, 14, 15, 26}
 
 
 class Unavailable(Retryable):
@@ -61,20 +51,21 @@ class Unavailable(Retryable):
 class _Write:
     """A change that waits, and where its result goes."""
 
-    def __init__(self, change: Query[Any]) -> None:
+    def __init__(self, change: Query[Any], everybodys: Callable[[BaseException], bool]) -> None:
         self.future: Future[Any] = Future()
         self.value: Any = None
         self.problem: BaseException | None = None
         self._change = change
+        self._everybodys = everybodys
         # The correlation id lives in the caller's context; the writer's thread has none of its own.
         self._context = contextvars.copy_context()
 
     def run(self, connection: sa.Connection) -> None:
-        """Carry it out; an error of the disk is raised, any other is kept for whoever asked."""
+        """Carry it out; an error that concerns everybody is raised, any other is kept for whoever asked."""
         try:
             self.value = self._context.run(self._change, connection)
         except Exception as error:
-            if _everybodys(error):
+            if self._everybodys(error):
                 raise
             self.problem = error
 
@@ -89,26 +80,35 @@ class _Write:
 
 
 class Store:
-    """An open SQLite database. Made by `open_store`."""
+    """An open database. Made by `open_store`."""
 
-    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
-        self.path = path
-        self._engine = _engine(path, patience)
-        self._turn = Turn(path, patience)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._process = os.getpid()
         self._entry = threading.Lock()
         self._closed = False
+        self._greeting: Query[object] = bool  # nothing to say
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
         self._reading: queue.SimpleQueue[sa.Connection] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The database's file, where it is one of this machine."""
+        return self._database.path
+
+    @property
+    def shown(self) -> str:
+        """What the database is called in messages."""
+        return self._database.shown
 
     async def write(self, change: Query[ResultT]) -> ResultT:
         """Run `change` in a write transaction; what it returns is returned once durable.
 
         Raises what `change` raises (its writes undone), or `Unavailable`.
         """
-        waiting = _Write(change)
+        waiting = _Write(change, self._database.everybodys)
         with self._entry:
             self._check_open()
             self._waiting.put(waiting)
@@ -131,47 +131,96 @@ class Store:
     def _read(self, query: Query[ResultT]) -> ResultT:
         connection: sa.Connection | None = None
         try:
-            connection = self._reader()
-            _raw(connection).execute("BEGIN")
+            connection = self._begun(self._rested(), self._database.begin_reading)
             return query(connection)
-        except (sa.exc.DBAPIError, sqlite.Error) as error:
-            if not _everybodys(error):
+        except Exception as error:
+            if not self._database.everybodys(error):
                 raise
             _discard(connection)
             connection = None
             raise Unavailable("the database can't be read", code="store_unavailable") from error
         finally:
-            if connection is not None:
-                _rollback(connection)
+            if connection is not None and _rolled_back(connection):
                 self._reading.put(connection)
 
-    def _reader(self) -> sa.Connection:
-        """A connection that nobody reads with; a new one only where all are in use."""
+    def _rested(self) -> sa.Connection | None:
+        """A connection that nobody reads with, if there is one."""
         try:
             return self._reading.get_nowait()
         except queue.Empty:
-            return self._engine.connect()
+            return None
+
+    def _begun(
+        self,
+        connection: sa.Connection | None,
+        begin: Callable[[sa.Connection], None],
+        greeting: Query[object] = bool,
+    ) -> sa.Connection:
+        """A connection with a transaction begun; one that broke while it rested is replaced, once."""
+        if connection is not None:
+            try:
+                begin(connection)
+                return connection
+            except Exception:
+                if _rolled_back(connection) and self._database.sound(connection):
+                    raise
+                _discard(connection)
+        fresh = self._database.connect()
+        try:
+            greeting(fresh)
+            begin(fresh)
+        except BaseException:
+            _discard(fresh)
+            raise
+        return fresh
+
+    async def introduce(self, greeting: Query[object]) -> None:
+        """Run `greeting` on the writer's connection, and on each that takes its place before it is written on.
+
+        For what the server keeps as long as a connection lasts. It may run more than once on the same one.
+        """
+        self._greeting = greeting
+        await self.write(greeting)
 
     def _write_until_closed(self) -> None:
         """Serve until the end mark. Whatever goes wrong reaches whoever waits; the thread lives on."""
         connection: sa.Connection | None = None
-        while group := self._group():
+        while (group := self._group()) is not None:
             try:
-                connection = connection or self._engine.connect()
-                self._commit_together(connection, group)
+                if group:
+                    with self._database.turn:
+                        connection = self._begun(connection, self._database.begin_writing, self._greeting)
+                        self._commit_together(connection, group)
+                else:
+                    connection = self._looked_after(connection)
             except BaseException as error:  # noqa: BLE001 - nobody may be left waiting for ever
                 _fail(group, error)
-                _discard(connection)
-                connection = None
+                if connection is not None and not self._database.sound(connection):
+                    _discard(connection)
+                    connection = None
             for waiting in group:
                 waiting.deliver()
         _discard(connection)
 
-    def _group(self) -> list[_Write]:
-        """The next write and what else waits; empty at the end mark, which is put back behind a group."""
-        first = self._waiting.get()
-        group = [first] if first is not None else []
-        while group and len(group) < GROUP:
+    def _looked_after(self, connection: sa.Connection | None) -> sa.Connection:
+        """Nothing waits: a connection that broke meanwhile is replaced now, and not only when it is needed."""
+        connection = self._begun(connection, self._database.begin_reading, self._greeting)
+        _rolled_back(connection)
+        return connection
+
+    def _group(self) -> list[_Write] | None:
+        """The next write and what else waits; empty if none came for long; None at the end mark.
+
+        An end mark behind a group is put back.
+        """
+        try:
+            first = self._waiting.get(timeout=self._database.idle_seconds)
+        except queue.Empty:
+            return []
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP:
             try:
                 also = self._waiting.get_nowait()
             except queue.Empty:
@@ -183,17 +232,41 @@ class Store:
         return group
 
     def _commit_together(self, connection: sa.Connection, group: list[_Write]) -> None:
-        with self._turn:
-            _raw(connection).execute("BEGIN IMMEDIATE")
-            try:
-                if len(group) == 1:
-                    done = _alone(connection, group[0])
-                else:
-                    done = _side_by_side(connection, group)
-                _raw(connection).execute("COMMIT" if done else "ROLLBACK")
-            except BaseException:
-                _rollback(connection)
-                raise
+        try:
+            if len(group) == 1:
+                done = self._alone(connection, group[0])
+            else:
+                done = self._side_by_side(connection, group)
+            if done:
+                self._database.commit(connection)
+            else:
+                driver(connection).execute("ROLLBACK")
+        except BaseException:
+            _rolled_back(connection)
+            raise
+
+    def _alone(self, connection: sa.Connection, write: _Write) -> bool:
+        """Run the only change of a group; no savepoint is needed. True if there is something to commit."""
+        write.run(connection)
+        self._check_transaction(connection, write)
+        return write.problem is None
+
+    def _side_by_side(self, connection: sa.Connection, group: list[_Write]) -> bool:
+        """Run each change behind a savepoint. True if there is something to commit."""
+        for write in group:
+            driver(connection).execute("SAVEPOINT one")
+            write.run(connection)
+            self._check_transaction(connection, write)
+            if write.problem is not None:
+                driver(connection).execute("ROLLBACK TO one")
+            driver(connection).execute("RELEASE one")
+        return any(write.problem is None for write in group)
+
+    def _check_transaction(self, connection: sa.Connection, write: _Write) -> None:
+        if not driver(connection).in_transaction:
+            raise RuntimeError("a change ended the transaction that it shares")
+        if write.problem is None and self._database.failed(connection):
+            write.problem = RuntimeError("a change went on after an error of the database; it is undone")
 
     def start(self) -> None:
         """Begin to serve writes."""
@@ -210,43 +283,12 @@ class Store:
         self._readers.shutdown(wait=True)
         while not self._reading.empty():
             self._reading.get().close()
-        self._engine.dispose()
-        self._turn.close()
-
-
-def _alone(connection: sa.Connection, write: _Write) -> bool:
-    """Run the only change of a group; no savepoint is needed. True if there is something to commit."""
-    write.run(connection)
-    _check_transaction(connection)
-    return write.problem is None
-
-
-def _side_by_side(connection: sa.Connection, group: list[_Write]) -> bool:
-    """Run each change behind a savepoint. True if there is something to commit."""
-    for write in group:
-        _raw(connection).execute("SAVEPOINT one")
-        write.run(connection)
-        _check_transaction(connection)
-        if write.problem is not None:
-            _raw(connection).execute("ROLLBACK TO one")
-        _raw(connection).execute("RELEASE one")
-    return any(write.problem is None for write in group)
-
-
-def _check_transaction(connection: sa.Connection) -> None:
-    if not _raw(connection).in_transaction:
-        raise RuntimeError("a change ended the transaction that it shares")
-
-
-def _everybodys(error: Exception) -> bool:
-    """Whether a database error is no fault of the statement: it concerns all who wait."""
-    told = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return isinstance(told, sqlite.Error) and getattr(told, "sqlite_errorcode", 0) & 0xFF in EVERYBODYS
+        self._database.close()
 
 
 def _fail(group: list[_Write], error: BaseException) -> None:
     """Nothing of this group was kept: say so to each, without the vendor's or the driver's words."""
-    log.error("store.group_failed", writes=len(group), error=type(error).__name__)
+    log.error("store.not_written", writes=len(group), error=type(error).__name__)
     for write in group:
         write.problem = Unavailable("the database can't be written", code="store_unavailable")
         write.problem.__cause__ = error
@@ -262,86 +304,80 @@ def _discard(connection: sa.Connection | None) -> None:
         log.warning("store.close_failed", error=type(error).__name__)
 
 
-def _raw(connection: sa.Connection) -> Any:
-    return connection.connection.dbapi_connection
+def _rolled_back(connection: sa.Connection) -> bool:
+    """Leave no transaction open, whatever state a failure left it in; False if the connection broke, and is closed."""
+    try:
+        if driver(connection).in_transaction:
+            driver(connection).execute("ROLLBACK")
+    except Exception as error:  # noqa: BLE001 - it is thrown away, and the next one opened anew
+        log.warning("store.rollback_failed", error=type(error).__name__)
+        _discard(connection)
+        return False
+    return True
 
 
-def _rollback(connection: sa.Connection) -> None:
-    """Leave no transaction open, whatever state a failure left it in."""
-    if _raw(connection).in_transaction:
-        _raw(connection).execute("ROLLBACK")
-
-
-def _engine(path: Path, patience: float) -> sa.Engine:
-    engine = sa.create_engine(
-        f"sqlite:///{path}",
-        module=sqlite,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # an error is logged; what it was about is somebody's data
-        poolclass=sa.NullPool,
-        connect_args={"check_same_thread": False},  # used by one thread at a time, not always by the same one
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        connection.execute(f"PRAGMA busy_timeout={round(patience * 1000)}")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "mmap_size=0"):
-            connection.execute(f"PRAGMA {pragma}")
-        if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
-            raise ConfigError("SQLite did not accept synchronous=FULL; commits would not be durable")
-
-    return engine
-
-
-def _migrate(path: Path, patience: float) -> None:
+def _migrate(database: Database) -> None:
     """Bring the schema to the newest version; a quick look first, since loading the history costs time."""
-    engine = _engine(path, patience)
-    with FileLock(path.with_suffix(".lock"), timeout=patience), engine.connect() as connection:
-        known = sa.inspect(connection).has_table("alembic_version")
-        if known and connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD:
-            return
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
+    connection = database.connect()
+    try:
+        with database.turn:
+            if _version(connection) == HEAD:
+                return
+            database.begin_migrating(connection)
+            config = alembic.config.Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
-        except alembic.util.CommandError as error:
-            raise ConfigError(f"{path.name} was made by a newer version of this program") from error
-        connection.exec_driver_sql("COMMIT")
-    engine.dispose()
+            database.commit(connection)
+    except alembic.util.CommandError as error:
+        raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
+    finally:
+        _discard(connection)
 
 
-def _only_process(path: Path) -> FileLock | None:
-    """With a library too old for several writers: the lock that keeps every other process out."""
-    if sqlite.sqlite_version_info >= SOUND:
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    lock = FileLock(path.with_suffix(".only"), timeout=0, thread_local=False)
-    lock.acquire()
-    return lock
+    version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return version
+
+
+def _opened(url: str, patience: float) -> Database:
+    if url.startswith("sqlite:///"):
+        return Sqlite(url, patience)
+    if url.startswith(("postgresql://", "postgres://")):
+        from shared.postgres import Postgres  # noqa: PLC0415 - its driver costs each start on SQLite 45 ms
+
+        return Postgres(url, patience)
+    raise ConfigError("DATABASE_URL: expected sqlite:///FILE or postgresql://USER@HOST/DATABASE")
+
+
+def _open(url: str, patience: float) -> Database:
+    """The database, at the newest version of the schema."""
+    database: Database | None = None
+    try:
+        database = _opened(url, patience)
+        _migrate(database)
+        return database
+    except Exception as error:
+        if database is not None:
+            database.close()
+        if isinstance(error, OSError | Timeout | sa.exc.DBAPIError) or (database and database.everybodys(error)):
+            shown = database.shown if database else "the database"
+            raise Unavailable(f"{shown} can't be opened", code="store_unavailable") from error
+        raise
 
 
 @asynccontextmanager
 async def open_store(url: str, patience: float = PATIENCE) -> AsyncIterator[Store]:
-    """Open and migrate the database of `url` (sqlite:///…); closed on leaving.
+    """Open and migrate the database of `url` (sqlite:///… or postgresql://…); closed on leaving.
 
     `patience`: seconds that a write waits for other writers before it is `Unavailable`.
     """
-    if not url.startswith("sqlite:///"):
-        raise ConfigError("DATABASE_URL: expected sqlite:///FILE")
-    path = Path(url.removeprefix("sqlite:///"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        only = _only_process(path)
-        await anyio.to_thread.run_sync(_migrate, path, patience)
-        store = Store(path, patience)
-    except (OSError, sa.exc.DBAPIError, Timeout) as error:
-        raise Unavailable(f"{path.name} can't be opened", code="store_unavailable") from error
+    store = Store(await anyio.to_thread.run_sync(_open, url, patience))
     store.start()
     try:
         yield store
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(store.close)
-        if only is not None:
-            only.release()

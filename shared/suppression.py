@@ -15,12 +15,13 @@ from shared.audit import Entry, append
 from shared.clock import Clock, iso
 from shared.errors import Fatal, Invalid
 from shared.schema import suppression as table
-from shared.sql import among
+from shared.sql import among, insertion, run
 from shared.store import Store
 
 EXACT, BROAD, DOMAIN, PROOF = b"e", b"b", b"d", b"p"
 NOBODY = {"", "system", "agent"}  # names under which no person acts
 HASH_BYTES = 16
+PROVE = f"{insertion('suppression', ('key', 'reason', 'source', 'actor', 'at'))} ON CONFLICT (key) DO NOTHING"
 STANDING = "SELECT key FROM suppression WHERE lifted_at = '' AND key IN"
 
 
@@ -54,11 +55,8 @@ class Suppression:
                 code="key_changed",
             )
         if not held:
-            row = {"key": mine, "reason": "proof of the key", "source": "kernel", "actor": "system"}
-            at = iso(self._clock.now())
-            await self._store.write(
-                lambda c: c.execute(sa.insert(table).values(**row, at=at).prefix_with("OR IGNORE")).rowcount
-            )
+            row = (mine, "proof of the key", "kernel", "system", iso(self._clock.now()))
+            await self._store.write(lambda c: run(c, PROVE, *row) and None)
 
     def key(self, kind: bytes, text: str) -> bytes:
         """17 bytes: what kind of key, and a keyed hash."""

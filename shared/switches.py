@@ -73,8 +73,9 @@ class Switches:
         self._store = store
         self._clock = clock
         self._settings = settings
-        # Beside the database, which all processes share, and in the home, where an operator looks.
-        self.flags = tuple(dict.fromkeys((store.path.parent / "KILL", settings.home / "KILL")))
+        # Beside the database, where it is a file that all processes share, and in the home, where an operator looks.
+        beside = store.path.parent if store.path else settings.home
+        self.flags = tuple(dict.fromkeys((beside / "KILL", settings.home / "KILL")))
 
     def state(self, connection: sa.Connection) -> Safety:
         """In the caller's transaction: every switch as it stands."""

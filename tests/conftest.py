@@ -1,6 +1,6 @@
 """What every test may ask for: settings on a temporary home, an open kernel, vendor emulators on loopback."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,17 +10,42 @@ from shared.kernel import Kernel, open_kernel
 from shared.sandbox import serve
 from shared.settings import Settings, load_settings
 from shared.suite import load_server
+from tests.postgres import THROWAWAY, Server, running
 
 CONFIG = Path(__file__).parent.parent / "config"
 CONTRACTS = Path(__file__).parent.parent.parent / "shared" / "contracts"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `both_databases` runs on SQLite and on PostgreSQL."""
+    if "database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database", ("sqlite", "postgresql"), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server."""
+    with running(*THROWAWAY) as server:
+        yield server
+
+
 @pytest.fixture
-def settings_for(tmp_path: Path) -> Callable[..., Settings]:
+def database(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
+    """What the environment says of the database: nothing for SQLite, a fresh one of the server's else."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield {}
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with server.lent() as url:
+        yield {"DATABASE_URL": url}
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path, database: Mapping[str, str]) -> Callable[..., Settings]:
     """`settings_for(SAFE_MODE="false", GHL_BASE_URL=…)`: the shipped configuration on a temporary home."""
 
     def make(**environ: str) -> Settings:
-        return load_settings(CONFIG, {"SWARM_HOME": str(tmp_path / "home"), **environ})
+        return load_settings(CONFIG, {"SWARM_HOME": str(tmp_path / "home"), **database, **environ})
 
     return make
 

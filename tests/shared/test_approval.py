@@ -11,6 +11,8 @@ from shared.kernel import Kernel
 from shared.settings import Settings
 from tests.shared.world import Vendor, approve, enrolment, kinds, opened
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def kernel(settings_for: Callable[..., Settings]) -> AsyncIterator[Kernel]:

@@ -31,6 +31,8 @@ from tests.shared.world import (
     stricter,
 )
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 
 

@@ -24,6 +24,8 @@ from shared.settings import Settings
 from shared.store import Unavailable, sqlite
 from tests.shared.world import HandClock, Vendor, contact, enrolment, kinds, opened, stricter
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 HOUR = 3_600.0
 SENDING = "vendor:instantly"

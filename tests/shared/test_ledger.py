@@ -15,6 +15,8 @@ from shared.schema import spend
 from shared.settings import Settings
 from tests.shared.world import HandClock, Vendor, contact, opened
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def kernel(settings_for: Callable[..., Settings]) -> AsyncIterator[Kernel]:

@@ -18,6 +18,8 @@ from shared.tool import writes
 from shared.vendor_rules import Limit
 from tests.shared.world import HandClock, contact, opened
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 MARGIN = 0.3
 

@@ -12,6 +12,8 @@ from shared.settings import Settings
 from tests.shared.test_address import DIFFERENT, SAME, SAME_PERSON
 from tests.shared.world import Vendor, contact, kinds, opened
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 
 

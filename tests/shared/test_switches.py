@@ -15,6 +15,8 @@ from shared.store import Unavailable, open_store, sqlite
 from shared.switches import Switches, standing
 from tests.shared.world import HandClock, Vendor, contact, kinds, opened
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 
 

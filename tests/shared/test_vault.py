@@ -14,6 +14,8 @@ from shared.settings import Settings
 from shared.vault import HELD_SECONDS, Held, Vault, lost_in
 from tests.shared.world import HandClock, kinds, opened
 
+pytestmark = pytest.mark.both_databases
+
 Make = Callable[..., Settings]
 PAIR = {"access": "first-access-token", "refresh": "first-refresh-token"}
 

@@ -7,7 +7,8 @@ revision = "0001"
 down_revision = None
 
 metadata = sa.MetaData()
-T, F, B = sa.Text, sa.Float, sa.LargeBinary
+T = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")  # ordered by bytes, as SQLite does
+F, B = sa.Float, sa.LargeBinary
 N = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows in an INTEGER only
 
 
@@ -334,17 +335,27 @@ sa.Index("stop_target", stop.c.target)
 
 
 # The leaves of the audit log are never changed or removed, not even by a slip of our own.
-GUARDS = tuple(
-    f"CREATE TRIGGER audit_leaf_no_{verb.lower()} BEFORE {verb} ON audit_leaf "
-    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
-)
+GUARDS = {
+    "sqlite": tuple(
+        f"CREATE TRIGGER audit_leaf_no_{verb.lower()} BEFORE {verb} ON audit_leaf "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+    "postgresql": (
+        "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        "BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+        *(
+            f"CREATE TRIGGER audit_leaf_no_{verb.lower()} BEFORE {verb} ON audit_leaf "
+            "FOR EACH STATEMENT EXECUTE FUNCTION append_only()"
+            for verb in ("UPDATE", "DELETE", "TRUNCATE")
+        ),
+    ),
+}
 
 
 def upgrade() -> None:
     """Create every table."""
     bind = op.get_bind()
     metadata.create_all(bind)
-    if bind.dialect.name == "sqlite":
-        for guard in GUARDS:
-            op.execute(guard)
+    for guard in GUARDS[bind.dialect.name]:
+        op.execute(guard)

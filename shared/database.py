@@ -1,0 +1,63 @@
+"""What the store needs of a database: the one protocol that `sqlite.py` and `postgres.py` speak."""
+
+import hashlib
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+
+class Database(Protocol):
+    """A place where one process at a time writes, and a commit that was told of is never lost."""
+
+    shown: str  # its name in messages; no password
+    path: Path | None  # its file, where it is one of this machine
+    idle_seconds: float | None  # how long a connection may rest before it is looked after; None: for ever
+    turn: AbstractContextManager[None]  # held around a write; fair between processes
+
+    def connect(self) -> sa.Connection:
+        """A connection of its own, whose commits are durable. Raises `ConfigError` if that can't be had."""
+        ...
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        """See one state of the database until the transaction ends."""
+        ...
+
+    def begin_writing(self, connection: sa.Connection) -> None:
+        """Be the only writer, in this process and any other, until the transaction ends."""
+        ...
+
+    def begin_migrating(self, connection: sa.Connection) -> None:
+        """The same, for as long as it takes."""
+        ...
+
+    def commit(self, connection: sa.Connection) -> None:
+        """End the transaction; what it wrote is on the disk once this returns."""
+        ...
+
+    def failed(self, connection: sa.Connection) -> bool:
+        """Whether an error ruined the transaction, so that nothing of it can be kept."""
+        ...
+
+    def sound(self, connection: sa.Connection) -> bool:
+        """Whether a connection that is in no transaction may be used again after a failure."""
+        ...
+
+    def everybodys(self, error: BaseException) -> bool:
+        """Whether a database error is no fault of the statement: it concerns all who wait."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        ...
+
+
+def driver(connection: sa.Connection) -> Any:
+    """The driver's own connection under SQLAlchemy's."""
+    return connection.connection.dbapi_connection
+
+
+def lock_number(name: str) -> int:
+    """The number of the lock of that name, where locks have numbers."""
+    return int.from_bytes(hashlib.sha256(f"alpha-swarm/{name}".encode()).digest()[:8], "big", signed=True)

