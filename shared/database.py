@@ -11,10 +11,25 @@ import sqlalchemy as sa
 class Database(Protocol):
     """A place where one process at a time writes, and a commit that was told of is never lost."""
 
-    shown: str  # its name in messages; no password
-    path: Path | None  # its file, where it is one of this machine
-    idle_seconds: float | None  # how long a connection may rest before it is looked after; None: for ever
-    turn: AbstractContextManager[None]  # held around a write; fair between processes
+    @property
+    def shown(self) -> str:
+        """Its name in messages; no password."""
+        ...
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, where it is one of this machine."""
+        ...
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long the writer's connection may rest before it is looked after; None: for ever."""
+        ...
+
+    @property
+    def turn(self) -> AbstractContextManager[None]:
+        """Held around a write; fair between processes."""
+        ...
 
     def connect(self) -> sa.Connection:
         """A connection of its own, whose commits are durable. Raises `ConfigError` if that can't be had."""

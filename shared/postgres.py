@@ -12,11 +12,10 @@ from typing import Any, Self
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumperUnknown
 
-from shared.clock import SystemClock
 from shared.database import driver, lock_number
 from shared.errors import ConfigError
 
@@ -126,7 +125,7 @@ class _Text(StrDumperUnknown):
 class Session(psycopg.Connection[Any]):
     """One connection, with what the store asks of any driver's."""
 
-    transaction = ""  # the id of the write transaction under way
+    writing = ""  # the id of the write transaction under way
 
     @property
     def in_transaction(self) -> bool:
@@ -145,11 +144,11 @@ class Postgres:
     """A database on a server. `patience`: seconds to wait for other writers."""
 
     path = None
-    idle_seconds = IDLE_SECONDS
 
     def __init__(self, url: str, patience: float) -> None:
         self._url = url
         self._patience = patience
+        self.idle_seconds = min(IDLE_SECONDS, patience)
         self.shown = _shown(url)
         self.turn = nullcontext()  # its lock is taken inside the transaction
         self._engine = sa.create_engine(
@@ -172,7 +171,7 @@ class Postgres:
     def begin_writing(self, connection: sa.Connection) -> None:
         """Be the only writer, in this process and any other, until the transaction ends."""
         session = driver(connection)
-        session.transaction = session.execute(BEGIN_WRITING).set_result(-1).fetchone()[0]
+        session.writing = session.execute(BEGIN_WRITING).set_result(-1).fetchone()[0]
 
     def begin_migrating(self, connection: sa.Connection) -> None:
         """The same, for as long as it takes."""
@@ -187,7 +186,7 @@ class Postgres:
         try:
             told = session.execute("COMMIT").statusmessage
         except psycopg.Error:
-            if not session.broken or not self._was_committed(session.transaction):
+            if not session.broken or not self._was_committed(session.writing):
                 raise
         else:
             if told != "COMMIT":
@@ -231,7 +230,7 @@ class Postgres:
 
     # ── connecting ───────────────────────────────────────────────────────────────────────────────────────
     def _session(self) -> Session:
-        network = {
+        network: dict[str, str | int] = {
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": GONE_SECONDS // 2,
             "keepalives_interval": 2,
@@ -240,13 +239,9 @@ class Postgres:
             "application_name": "alpha-swarm",
         }
         given = conninfo_to_dict(self._url)
-        session = Session.connect(
-            self._url,
-            autocommit=True,
-            cursor_factory=_Discreet,
-            client_encoding="UTF8",
-            **{name: value for name, value in network.items() if name not in given},
-        )
+        more = {name: value for name, value in network.items() if name not in given}
+        address = make_conninfo(self._url, client_encoding="UTF8", **more)
+        session = Session.connect(address, autocommit=True, cursor_factory=_Discreet)
         try:
             self._prepare(session)
         except BaseException:
@@ -261,17 +256,18 @@ class Postgres:
         longest = waiting + STATEMENT_SECONDS * 1000
         limits = (waiting, longest, max(waiting, 1_000), GONE_SECONDS // 2)
         session.execute(SESSION, [str(limit) for limit in limits])
-        cursor = session.execute(PROMISES)
-        if broken := _broken_promises(_rows(cursor)(cursor.fetchone()), session):
+        told = session.numbered().execute(PROMISES).fetchone()
+        if broken := _broken_promises(told, session):
             raise ConfigError(f"{self.shown}: " + "; ".join(broken))
 
 
-def _broken_promises(row: Row, session: Session) -> Iterable[str]:
+def _broken_promises(row: Any, session: Session) -> Iterable[str]:
     """What this server doesn't do that our own promises stand on."""
     checks = {
         f"PostgreSQL {row['version']} is too old, {OLDEST} is needed": row["version"] < OLDEST,
         "its encoding must be UTF8": row["encoding"] != "UTF8",
-        "it runs with fsync=off: commits would not be durable": row["fsync"] != "on" and row["throwaway"] != "on",
+        "it runs with fsync=off: commits would not be durable": row["fsync"] != "on"
+        and row["throwaway"] != "on",
         "it did not accept synchronous_commit=on": row["synchronous"] not in {"on", "remote_apply"},
         "DATABASE_URL leads to a connection pooler; give the server's own address": (
             row["session"] != session.info.backend_pid

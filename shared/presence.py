@@ -14,8 +14,8 @@ PostgreSQL   an advisory lock held by the session that all writes of the process
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,7 @@ IS_HELD = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ? AND objid = ? "
     "AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+LET_GO = "SELECT pg_advisory_unlock_all()"  # the session holds no other
 COLUMNS = ("id", "host", "pid", "role", "started_at", "seen_at")
 ENTER = f"{insertion('process', COLUMNS)} ON CONFLICT (id) DO NOTHING"
 
@@ -45,8 +46,15 @@ ENTER = f"{insertion('process', COLUMNS)} ON CONFLICT (id) DO NOTHING"
 class Presence(Protocol):
     """This process, and how to tell whether another one is alive."""
 
-    id: str
-    certain: bool  # one that is not alive has ended, and its calls with it; else it may only have lost its session
+    @property
+    def id(self) -> str:
+        """Never used twice."""
+        ...
+
+    @property
+    def certain(self) -> bool:
+        """Whether one that isn't alive has ended, and its calls with it; else it may only have lost its session."""
+        ...
 
     def alive(self, connection: sa.Connection, other: str) -> bool:
         """Whether that process still runs; asks without waiting. Unknown ones don't."""
@@ -94,27 +102,26 @@ async def open_presence(store: Store, clock: Clock, role: str) -> AsyncIterator[
     identifier = f"{os.getpid()}-{secrets.token_hex(4)}"
     now = iso(clock.now())
     row = (identifier, socket.gethostname(), os.getpid(), role, now, now)
-    announced = _by_session(store, row) if store.path is None else _by_file(store.path.parent, row, store)
-    async with announced as mine:
+    with _by_file(store.path.parent, identifier) if store.path else _by_session(identifier) as mine:
+        await store.introduce(lambda c: _enter(c, mine, row))
         await store.write(lambda c: _clear(c, mine, clock.now().timestamp()))
         try:
             yield mine
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    await store.write(lambda c: c.execute(sa.delete(process).where(process.c.id == mine.id)))
+                    await store.introduce(lambda c: _leave(c, mine))
                 except Unavailable:
                     log.exception("presence.not_cleared")  # the next process to start does it
 
 
-@asynccontextmanager
-async def _by_file(folder: Path, row: tuple[object, ...], store: Store) -> AsyncIterator[Presence]:
-    mine = ByFile(str(row[0]), folder / "processes")
+@contextmanager
+def _by_file(folder: Path, identifier: str) -> Iterator[Presence]:
+    mine = ByFile(identifier, folder / "processes")
     mine.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = mine.folder / f"{mine.id}.lock"
+    path = mine.folder / f"{identifier}.lock"
     lock = FileLock(path, thread_local=False)
     lock.acquire()
-    await store.write(lambda c: run(c, ENTER, *row) and None)
     try:
         yield mine
     finally:
@@ -122,16 +129,23 @@ async def _by_file(folder: Path, row: tuple[object, ...], store: Store) -> Async
         path.unlink(missing_ok=True)
 
 
-@asynccontextmanager
-async def _by_session(store: Store, row: tuple[object, ...]) -> AsyncIterator[Presence]:
-    mine = BySession(str(row[0]))
+@contextmanager
+def _by_session(identifier: str) -> Iterator[Presence]:
+    yield BySession(identifier)
 
-    def greet(connection: sa.Connection) -> None:
+
+def _enter(connection: sa.Connection, mine: Presence, row: tuple[object, ...]) -> None:
+    """On each new connection: the lock, and our row, which somebody may have cleared away meanwhile."""
+    if isinstance(mine, BySession):
         run(connection, HOLD, lock_number(f"process/{mine.id}"))
-        run(connection, ENTER, *row)  # somebody may have cleared it away while the session was lost
+    run(connection, ENTER, *row)
 
-    await store.introduce(greet)
-    yield mine
+
+def _leave(connection: sa.Connection, mine: Presence) -> None:
+    """Say nothing any more to new connections, and this to the last one."""
+    connection.execute(sa.delete(process).where(process.c.id == mine.id))
+    if isinstance(mine, BySession):
+        run(connection, LET_GO)
 
 
 def _clear(connection: sa.Connection, mine: Presence, now: float) -> None:

@@ -57,11 +57,11 @@ class Sqlite:
         """End the transaction; what it wrote is on the disk."""
         driver(connection).execute("COMMIT")
 
-    def failed(self, connection: sa.Connection) -> bool:
+    def failed(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - SQLite never does
         """Whether an error ruined the transaction; here a statement that fails undoes only itself."""
         return False
 
-    def sound(self, connection: sa.Connection) -> bool:
+    def sound(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - none is trusted
         """Whether a connection may be used again after a failure; one that saw a broken disk may not."""
         return False
 
@@ -84,7 +84,9 @@ class Sqlite:
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,  # an error is logged; what it was about is somebody's data
             poolclass=sa.NullPool,
-            connect_args={"check_same_thread": False},  # used by one thread at a time, not always by the same one
+            connect_args={
+                "check_same_thread": False
+            },  # used by one thread at a time, not always by the same one
         )
         sa.event.listen(engine, "connect", self._prepare)
         return engine

@@ -362,7 +362,9 @@ def _open(url: str, patience: float) -> Database:
     except Exception as error:
         if database is not None:
             database.close()
-        if isinstance(error, OSError | Timeout | sa.exc.DBAPIError) or (database and database.everybodys(error)):
+        if isinstance(error, OSError | Timeout | sa.exc.DBAPIError) or (
+            database and database.everybodys(error)
+        ):
             shown = database.shown if database else "the database"
             raise Unavailable(f"{shown} can't be opened", code="store_unavailable") from error
         raise

@@ -10,7 +10,8 @@ from shared.kernel import Kernel, open_kernel
 from shared.sandbox import serve
 from shared.settings import Settings, load_settings
 from shared.suite import load_server
-from tests.postgres import THROWAWAY, Server, running
+from tests.copies import Copies, FileCopies, ServerCopies
+from tests.postgres import THROWAWAY, Server, name_in, running
 
 CONFIG = Path(__file__).parent.parent / "config"
 CONTRACTS = Path(__file__).parent.parent.parent / "shared" / "contracts"
@@ -38,6 +39,14 @@ def database(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
     server: Server = request.getfixturevalue("postgres")
     with server.lent() as url:
         yield {"DATABASE_URL": url}
+
+
+@pytest.fixture
+def copies(request: pytest.FixtureRequest, database: Mapping[str, str], tmp_path: Path) -> Copies:
+    """Copies of the database of `settings_for`."""
+    if not database:
+        return FileCopies(tmp_path / "home" / "swarm.db", tmp_path / "copy.db")
+    return ServerCopies(request.getfixturevalue("postgres"), name_in(database["DATABASE_URL"]))
 
 
 @pytest.fixture

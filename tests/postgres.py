@@ -12,18 +12,19 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 
 from shared.clock import SystemClock
 from shared.pipeline_schema import lead
-from shared.store import open_store
+from shared.store import HEAD, open_store
 
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.02
@@ -32,12 +33,25 @@ GUARDS = 3  # triggers of an untouched schema
 THROWAWAY = ("alpha_swarm.throwaway=on", "fsync=off", "full_page_writes=off")
 
 
-def programs() -> Path | None:
-    """Where `initdb` and `postgres` are, or None."""
+def programs(user: Mapping[str, Any]) -> Path:
+    """Where `initdb` and `postgres` are that this user can run."""
     found = importlib.util.find_spec(BUNDLED)
     places = [Path(found.origin).parent / "pginstall" / "bin"] if found and found.origin else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "postgres").exists()), None)
+    return next(place for place in places if _runs(place / "postgres", user))
+
+
+def _runs(program: Path, user: Mapping[str, Any]) -> bool:
+    try:
+        asked = subprocess.run([program, "--version"], check=False, capture_output=True, **user)
+    except OSError:  # not there, or in a folder that is closed to this user
+        return False
+    return asked.returncode == 0
+
+
+def name_in(url: str) -> str:
+    """The name of the database that an address leads to."""
+    return urlsplit(url).path.removeprefix("/")
 
 
 @dataclass
@@ -82,13 +96,16 @@ class Server:
 
     def _empty(self, name: str) -> bool:
         """Remove all rows and sessions; False if a test changed the schema."""
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        self.run(f"{others} WHERE datname = '{name}' AND pid <> pg_backend_pid()")
+        others = f"FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        self.run(f"SELECT pg_terminate_backend(pid) {others}")
+        if not self.run("SELECT to_regclass('alembic_version')", name)[0][0]:
+            return False
         tables = "; ".join(f'DELETE FROM "{table}"' for table in lead.metadata.tables)
         again = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
-        guards = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
+        guards = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
+        look = f"SELECT ({guards}), (SELECT version_num FROM alembic_version)"
         unguarded = "SET session_replication_role = replica"
-        return self.run(f"{unguarded}; {tables}; {again}; {guards}", name)[0][0] == GUARDS
+        return self.run(f"{unguarded}; {tables}; {again}; {look}", name) == [(GUARDS, HEAD)]
 
 
 async def _migrate(url: str) -> None:
@@ -102,13 +119,12 @@ def running(*settings: str) -> Iterator[Server]:
 
     With `THROWAWAY` among them it doesn't wait for the disk.
     """
-    place = programs()
-    assert place is not None, "no PostgreSQL server; see `programs`"
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
         user = {"user": "nobody", "extra_groups": []}
+    place = programs(user)
     common: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}, **user}
     data = folder / "data"
     made = [place / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]

@@ -16,11 +16,12 @@ from shared.kernel import Kernel, open_kernel
 from shared.ledger import Proposal
 from shared.schema import approval_item, lease, rate, spend
 from shared.settings import Settings
-from shared.store import Unavailable, sqlite
+from shared.store import Unavailable
 from tests.shared.world import (
     AE,
     HandClock,
     Shown,
+    Somebody,
     Vendor,
     approve,
     contact,
@@ -413,8 +414,25 @@ async def test_a_claim_of_a_dead_process_is_settled_by_what_the_vendor_shows(liv
 
 async def test_a_fresh_claim_of_a_dead_process_is_looked_at_twice(live: Kernel, clock: HandClock) -> None:
     await leave_claimed(live, contact())
+    clock.move(live.settings.safety.call_deadline_seconds)
     outcome = await live.gate.submit(contact(), vendor := Vendor(), shown := Shown(None))
     assert (outcome.status, len(vendor.performed), shown.looks) == ("applied", 1, 2)
+
+
+@pytest.mark.requirement("D2", "D4")
+async def test_who_may_only_have_lost_its_session_may_still_be_sending(
+    live: Kernel, clock: HandClock
+) -> None:
+    await leave_claimed(live, contact())
+    first = await live.gate.submit(contact(), vendor := Vendor(), Shown(None))
+    surely_dead = live.presence.certain
+    assert (first.status, len(vendor.performed)) == (("applied", 1) if surely_dead else ("in_doubt", 0))
+    clock.move(live.settings.safety.call_deadline_seconds - 1)
+    second = await live.gate.submit(contact(), vendor, Shown(None))
+    assert second.status == ("replayed" if surely_dead else "in_doubt")
+    clock.move(1)
+    assert (await live.gate.submit(contact(), vendor, Shown(None))).done
+    assert len(vendor.performed) == 1
 
 
 @pytest.mark.requirement("D4", "G4")
@@ -437,9 +455,12 @@ async def test_a_look_settles_only_the_attempt_it_looked_at(live: Kernel) -> Non
 
 
 @pytest.mark.requirement("F5")
-async def test_doubts_of_a_batch_are_looked_at_before_any_of_it_is_sent(live: Kernel) -> None:
+async def test_doubts_of_a_batch_are_looked_at_before_any_of_it_is_sent(
+    live: Kernel, clock: HandClock
+) -> None:
     doubtful, fresh = contact("a@corp.example"), contact("b@corp.example")
     await leave_claimed(live, doubtful)
+    clock.move(live.settings.safety.call_deadline_seconds)
     sent: list[list[str]] = []
 
     async def many(permits: Mapping[str, Permit]) -> Mapping[str, Receipt | SwarmError]:
@@ -750,8 +771,9 @@ async def test_a_database_that_fails_while_looking_refuses_and_sends_nothing(liv
     assert (outcome.status, outcome.reason, vendor.performed) == ("refused", "log_unavailable", [])
 
 
-async def test_of_two_who_look_the_first_to_tell_is_believed(live: Kernel) -> None:
+async def test_of_two_who_look_the_first_to_tell_is_believed(live: Kernel, clock: HandClock) -> None:
     await leave_claimed(live, contact())
+    clock.move(live.settings.safety.call_deadline_seconds)
     doubtful = await row(live, contact())
     assert (await live.gate.look(doubtful, Shown(Receipt("found")))).reference == "found"
     assert (await live.gate.look(doubtful, Shown(None))).status == "applied"
@@ -812,12 +834,15 @@ async def test_the_requests_of_one_submission_go_one_after_the_other(live: Kerne
 @pytest.mark.requirement("G7", "K2")
 async def test_never_more_than_w_calls_are_out(settings_for: Make) -> None:
     out, most = 0, 0
+    full = anyio.Event()
 
     async def slow(permit: Permit) -> Receipt:
         nonlocal out, most
         out += 1
         most = max(most, out)
-        await anyio.sleep(0.05)
+        if out == 3:
+            full.set()
+        await full.wait()
         out -= 1
         return Receipt("r")
 
@@ -907,10 +932,10 @@ async def test_an_end_that_cannot_be_written_is_in_doubt_and_written_before_anyt
     settings_for: Make,
 ) -> None:
     async with open_kernel(settings_for(SAFE_MODE="false"), patience=0.1) as kernel:
-        lock = sqlite.connect(kernel.store.path, isolation_level=None, check_same_thread=False)
+        somebody = Somebody(kernel.settings.database_url)
 
         async def cut_off(permit: Permit) -> Receipt:
-            lock.execute("BEGIN IMMEDIATE")
+            somebody.begin()
             return Receipt("r")
 
         first = await kernel.gate.submit(contact(), cut_off)
@@ -918,10 +943,10 @@ async def test_an_end_that_cannot_be_written_is_in_doubt_and_written_before_anyt
         refused = await kernel.gate.submit(contact("b@corp.example"), vendor := Vendor())
         assert (refused.reason, vendor.performed) == ("log_unavailable", [])
         assert (await row(kernel, contact())).status == "claimed"
-        lock.execute("ROLLBACK")
+        somebody.end()
         assert (await kernel.gate.submit(contact("b@corp.example"), vendor)).status == "applied"
         assert (await row(kernel, contact())).status == "applied"
-        lock.close()
+        somebody.close()
 
 
 async def test_the_outcome_carries_the_correlation_id_of_its_log_entries(live: Kernel) -> None:
@@ -958,9 +983,12 @@ async def test_a_doubt_that_a_living_process_left_is_looked_at_by_another(
         assert (outcome.status, outcome.reference, len(vendor.performed)) == ("replayed", "found", 1)
 
 
-async def test_nothing_of_a_batch_is_claimed_while_a_doubt_of_it_is_looked_at(live: Kernel) -> None:
+async def test_nothing_of_a_batch_is_claimed_while_a_doubt_of_it_is_looked_at(
+    live: Kernel, clock: HandClock
+) -> None:
     doubtful, fresh = contact("a@corp.example"), contact("b@corp.example")
     await leave_claimed(live, doubtful)
+    clock.move(live.settings.safety.call_deadline_seconds)
     seen: list[ledger.Row | None] = []
 
     async def look(effect: Effect, /) -> Receipt | None:

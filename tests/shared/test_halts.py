@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +20,17 @@ from shared.observed import Seen, observe
 from shared.pipeline_schema import campaign, campaign_lead, event, lead, reply, run, stop
 from shared.schema import approval, halt
 from shared.settings import Settings
-from shared.store import Unavailable, sqlite
-from tests.shared.world import HandClock, Vendor, contact, enrolment, kinds, opened, stricter
+from shared.store import Unavailable
+from tests.shared.world import (
+    HandClock,
+    Vendor,
+    contact,
+    enrolment,
+    kinds,
+    opened,
+    stricter,
+    written_by_somebody,
+)
 
 pytestmark = pytest.mark.both_databases
 
@@ -205,23 +213,11 @@ async def test_a_complaint_that_arrives_as_a_report_kills_also_without_a_name(ke
     assert (await kernel.switches.now()).killed
 
 
-@asynccontextmanager
-async def locked(kernel: Kernel) -> AsyncIterator[None]:
-    """Somebody else holds the database; it can be read, but not written."""
-    lock = sqlite.connect(kernel.store.path, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        lock.execute("ROLLBACK")
-        lock.close()
-
-
 @pytest.mark.requirement("K3")
 async def test_a_complaint_kills_while_the_database_is_locked(settings_for: Make) -> None:
     async with open_kernel(settings_for(SAFE_MODE="false"), clock=HandClock(), patience=0.1) as kernel:
         await told(kernel, "complained", "p1")
-        async with locked(kernel):
+        with written_by_somebody(kernel):
             with pytest.raises(Unavailable):
                 await kernel.halts.look()
             assert (await kernel.switches.now()).kill_sources == ("flag file",)
@@ -232,9 +228,8 @@ async def test_a_complaint_kills_while_the_database_is_locked(settings_for: Make
 async def test_a_halt_other_than_a_kill_waits_for_the_database(settings_for: Make) -> None:
     async with open_kernel(settings_for(SAFE_MODE="false"), clock=HandClock(), patience=0.1) as kernel:
         await told(kernel, "bounced", *crowd(3))
-        async with locked(kernel):
-            with pytest.raises(Unavailable):
-                await kernel.halts.look()
+        with written_by_somebody(kernel), pytest.raises(Unavailable):
+            await kernel.halts.look()
         assert not (await kernel.switches.now()).killed
         await kernel.halts.look()
         assert await scopes(kernel) == [SENDING]

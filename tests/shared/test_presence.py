@@ -65,7 +65,11 @@ asyncio.run(main())
 
 @pytest.mark.requirement("D4", "F10")
 async def test_a_killed_process_is_dead_at_once_and_cleared_away(kernel: Kernel, settings_for: Make) -> None:
-    environ = {"SWARM_HOME": str(kernel.settings.home), "DATABASE_URL": kernel.settings.database_url, "PATH": ""}
+    environ = {
+        "SWARM_HOME": str(kernel.settings.home),
+        "DATABASE_URL": kernel.settings.database_url,
+        "PATH": "",
+    }
     root = Path(__file__).parents[2]
     run = await anyio.run_process([sys.executable, "-c", KILLED], env=environ, cwd=root, check=False)
     killed = run.stdout.decode().strip()
@@ -75,7 +79,9 @@ async def test_a_killed_process_is_dead_at_once_and_cleared_away(kernel: Kernel,
     await kernel.store.write(lambda c: c.execute(sa.insert(lease).values(**left)) and None)
     async with opened(settings_for()):
         assert killed not in await processes(kernel)
-        assert await kernel.store.read(lambda c: c.execute(sa.select(lease)).all()) == []
+        # One that may only have lost its session keeps its leases until they end: its calls may still be out.
+        kept = await kernel.store.read(lambda c: c.execute(sa.select(lease.c.process)).scalars().all())
+        assert kept == ([] if kernel.presence.certain else [killed])
 
 
 async def test_asking_whether_somebody_is_alive_does_not_hold_a_lock(kernel: Kernel) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from shared.clock import iso
 from shared.errors import Invalid
 from shared.kernel import Kernel, open_kernel
 from shared.settings import Settings
-from shared.store import Unavailable, open_store, sqlite
+from shared.store import Unavailable, open_store
 from shared.switches import Switches, standing
-from tests.shared.world import HandClock, Vendor, contact, kinds, opened
+from tests.shared.world import HandClock, Somebody, Vendor, contact, kinds, opened, written_by_somebody
 
 pytestmark = pytest.mark.both_databases
 
@@ -87,12 +88,9 @@ async def test_who_pressed_first_stays_known(kernel: Kernel, clock: HandClock) -
 async def test_kill_works_by_file_while_the_database_is_locked(settings_for: Make, tmp_path: Path) -> None:
     settings = settings_for(SAFE_MODE="false")
     async with open_kernel(settings, patience=0.1) as kernel:
-        lock = sqlite.connect(kernel.store.path, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-        assert await kernel.switches.kill(actor="ada", reason="now") is False
-        assert (await kernel.switches.now()).kill_sources == ("flag file",)
-        lock.execute("ROLLBACK")
-        lock.close()
+        with written_by_somebody(kernel):
+            assert await kernel.switches.kill(actor="ada", reason="now") is False
+            assert (await kernel.switches.now()).kill_sources == ("flag file",)
         assert (await kernel.gate.submit(contact(), Vendor())).reason == "kill_switch"
         await kernel.switches.release(actor="root", reason="checked")
         assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
@@ -114,11 +112,10 @@ async def test_a_kill_that_neither_file_nor_database_took_says_so(settings_for: 
         for flag in switches.flags:
             flag.parent.mkdir(parents=True, exist_ok=True)
             flag.symlink_to(tmp_path / "nowhere" / "KILL")
-        lock = sqlite.connect(store.path, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(Unavailable):
-            await switches.kill(actor="ada", reason="now")
-        lock.close()
+        with closing(Somebody(settings.database_url)) as somebody:
+            somebody.begin()
+            with pytest.raises(Unavailable):
+                await switches.kill(actor="ada", reason="now")
         assert not (await switches.now()).killed
 
 
@@ -130,10 +127,9 @@ async def test_a_flag_that_is_there_stops_though_its_words_could_not_be_written(
         switches = Switches(store, HandClock(), settings)
         for flag in switches.flags:
             flag.mkdir(parents=True)
-        lock = sqlite.connect(store.path, isolation_level=None)
-        lock.execute("BEGIN EXCLUSIVE")
-        assert await switches.kill(actor="ada", reason="now") is False
-        lock.close()
+        with closing(Somebody(settings.database_url)) as somebody:
+            somebody.begin()
+            assert await switches.kill(actor="ada", reason="now") is False
         assert (await switches.now()).killed
 
 

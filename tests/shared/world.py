@@ -1,13 +1,15 @@
 """What tests of the kernel stand on: a clock that is moved by hand, a vendor that counts, and effects to send it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio.lowlevel
 import httpx
+import psycopg
+import sqlalchemy as sa
 
 from shared import ledger
 from shared.approval import Item, Person
@@ -15,7 +17,9 @@ from shared.effect import Effect, Receipt
 from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.ledger import Proposal
+from shared.postgres import BEGIN_WRITING
 from shared.settings import Settings
+from shared.sqlite import sqlite
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 AE = Person("Ada", "ae")
@@ -117,6 +121,49 @@ async def kinds(kernel: Kernel) -> list[str]:
 def stricter(settings: Settings, **changes: Any) -> Settings:
     """The same settings with other values in safety.yaml."""
     return replace(settings, safety=settings.safety.model_copy(update=changes))
+
+
+def unguard(connection: sa.Connection) -> None:
+    """What an owner of the database can do before changing what must not be changed."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ALTER TABLE audit_leaf DISABLE TRIGGER USER")
+        return
+    for trigger in ("audit_leaf_no_update", "audit_leaf_no_delete"):
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger}")
+
+
+class Somebody:
+    """Another writer on the same database, who holds it up."""
+
+    def __init__(self, url: str) -> None:
+        if url.startswith("sqlite:///"):
+            self._connection = sqlite.connect(
+                url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
+            )
+            self._begin = "BEGIN IMMEDIATE"
+        else:
+            self._connection = psycopg.connect(url, autocommit=True)
+            self._begin = BEGIN_WRITING
+
+    def begin(self) -> None:
+        """Whoever wants to write has to wait; reading is free."""
+        self._connection.execute(self._begin)
+
+    def end(self) -> None:
+        """Nothing was written."""
+        self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def written_by_somebody(kernel: Kernel) -> Iterator[None]:
+    """Inside, somebody else writes and doesn't come to an end."""
+    with closing(Somebody(kernel.settings.database_url)) as somebody:
+        somebody.begin()
+        yield
+        somebody.end()
 
 
 Answering = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]

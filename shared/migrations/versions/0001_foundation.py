@@ -342,8 +342,10 @@ GUARDS = {
         for verb in ("UPDATE", "DELETE")
     ),
     "postgresql": (
-        "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ "
-        "BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+        (
+            "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$ "
+            "BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+        ),
         *(
             f"CREATE TRIGGER audit_leaf_no_{verb.lower()} BEFORE {verb} ON audit_leaf "
             "FOR EACH STATEMENT EXECUTE FUNCTION append_only()"
