@@ -42,7 +42,7 @@ def wilson_lower(bad: int, total: int, z: float) -> float:
         return 0.0
     share, more = bad / total, z * z / total
     spread = z * sqrt(share * (1 - share) / total + more / (4 * total))
-    return max(0.0, (share + more / 2 - spread) / (1 + more))
+    return min(share, max(0.0, (share + more / 2 - spread) / (1 + more)))  # floats round past the end
 
 
 def too_many(counts: Counts, rule: RateRule, rules: HaltRules) -> bool:
