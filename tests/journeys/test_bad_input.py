@@ -222,7 +222,7 @@ WRONG = {
     "an impossible number in a vendor's file": ("vendors/ghl.yaml", "retries: 3", "retries: 99", "retries"),
     "an unknown option of a vendor": (
         "vendors/instantly.yaml",
-        "leads_per_request: 500",
+        "leads_per_request: 1000",
         "leads_per_reqest: 500",
         "options.leads_per_reqest",
     ),
