@@ -1,7 +1,7 @@
 """People who log in: accounts, passwords, sessions, and what each role may do.
 
-    one-time link ─▶ first admin ─ adds ─▶ accounts ─ log in ─▶ session ─ log out, 12 h, disabled ─▶ gone
-                                                                └ 30 min idle ─▶ may only stop things
+    one-time link ─▶ first admin ─ adds ─▶ accounts ─ log in ─▶ session ─ log out, disabled ─▶ gone
+                                           30 min idle, or 12 h over ─▶ may only stop things ─ 12.5 h ─▶ gone
 
 Passwords are kept as argon2id, tokens and cookies as SHA-256. A try to log in is counted before its password
 is looked at, so that many at once get no further than one after the other.
@@ -30,7 +30,16 @@ from shared.kernel import Kernel
 from shared.schema import account, login_link, session
 
 Right = Literal[
-    "read", "stop", "suppress", "approve", "approve_c_level", "resume", "clear_pause", "relax", "administer"
+    "read",
+    "stop",
+    "suppress",
+    "approve",
+    "approve_c_level",
+    "resume",
+    "clear_pause",
+    "settle",
+    "relax",
+    "administer",
 ]
 ROLES = ("viewer", "ae", "operator", "admin")
 # From which role up. Stopping is easy, relaxing is not; a tool has none of these.
@@ -42,11 +51,13 @@ RIGHTS: Mapping[Right, str] = {
     "resume": "ae",
     "approve_c_level": "operator",
     "clear_pause": "operator",
+    "settle": "operator",  # say how an effect in doubt ended
     "relax": "admin",  # release the kill switch, leave safe mode, clear a halt
     "administer": "admin",
 }
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
+GRACE = timedelta(minutes=30)  # after that: who sees something go wrong must not have to log in first
 LINK_HOLDS = timedelta(hours=24)
 NOTED_EVERY = timedelta(minutes=1)
 FREE_TRIES = 5
@@ -74,7 +85,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A session as it stands: whose, and whether it was idle for too long to do more than stop things."""
+    """A session as it stands: whose, and whether it was idle, or lasted, for too long to do more than stop things."""
 
     account: Account
     csrf: str
@@ -277,7 +288,9 @@ class Accounts:
         cookie, now = fresh_token(), self._kernel.clock.now()
 
         def change(connection: sa.Connection) -> None:
-            over = sa.or_(session.c.token == hashed(replaces), session.c.created_at < iso(now - ABSOLUTE))
+            over = sa.or_(
+                session.c.token == hashed(replaces), session.c.created_at < iso(now - ABSOLUTE - GRACE)
+            )
             connection.execute(sa.delete(session).where(over))
             times = {"created_at": iso(now), "seen_at": iso(now)}
             values = {"token": hashed(cookie), "account_id": account_id, "csrf": fresh_token()}
@@ -301,9 +314,9 @@ class Accounts:
             .where(session.c.token == hashed(cookie), account.c.disabled == 0)
         )
         row = await self._kernel.store.read(lambda c: c.execute(query).one_or_none())
-        if row is None or parse(row.began) < now - ABSOLUTE:
+        if row is None or parse(row.began) < now - ABSOLUTE - GRACE:
             return None
-        idle = parse(row.seen_at) < now - IDLE
+        idle = parse(row.seen_at) < now - IDLE or parse(row.began) < now - ABSOLUTE
         if counts and not idle and parse(row.seen_at) < now - NOTED_EVERY:
             await self._seen(cookie, now)
         return Visit(_account(row), row.csrf, idle)

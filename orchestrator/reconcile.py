@@ -2,8 +2,8 @@
 
 in_doubt ─ look-up says it is there ──▶ applied
          ─ certainly not there ───────▶ failed (may be tried again)
-         ─ can't be told ─────────────▶ in_doubt, asked again ever more seldom, and shown
-                                        (`swarm effects list --status in_doubt`)
+         ─ can't be told ─────────────▶ in_doubt, asked again ever more seldom, and shown (`doubts.py`)
+         ─ nothing to look with ──────▶ in_doubt, until a person says (`swarm effects resolve`, or /safety)
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from functools import partial
 import anyio
 
 from orchestrator.app import App
+from orchestrator.doubts import open_in
 from orchestrator.later import Later
 from shared import ledger
 from shared.effect import Effect, Receipt
@@ -21,7 +22,6 @@ from shared.suite import Opened
 from shared.telemetry import correlated, logger
 
 log = logger("reconcile")
-AT_ONCE = 1_000
 SIDE_BY_SIDE = 4
 LOOKED_AT = 40  # in one pass: a look may wait some seconds for a vendor that shows things late
 
@@ -41,23 +41,15 @@ async def settle(app: App, later: Later) -> dict[str, int]:
         else:
             later.forget(row.key)
 
-    rows = [row for row in await _open(app) if later.due(row.key)]
+    rows = [
+        row for row in await app.kernel.store.read(lambda c: open_in(app.kernel, c)) if later.due(row.key)
+    ]
     async with anyio.create_task_group() as tasks:
         for row in rows[-LOOKED_AT:]:  # the oldest first: the ledger lists the newest first
             tasks.start_soon(one, row)
     if counts:
         log.info("reconcile.pass", **counts)
     return counts
-
-
-async def _open(app: App) -> list[ledger.Row]:
-    """In doubt, or claimed by a process that is gone."""
-    rows = await app.kernel.ledger.list(status="in_doubt", limit=AT_ONCE)
-    claimed = await app.kernel.ledger.list(status="claimed", limit=AT_ONCE)
-    holders = {row.process for row in claimed}
-    alive = app.kernel.presence.alive
-    gone = await app.kernel.store.read(lambda c: {holder for holder in holders if not alive(c, holder)})
-    return rows + [row for row in claimed if row.process in gone]
 
 
 async def _settle(app: App, row: ledger.Row) -> str:

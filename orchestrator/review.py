@@ -59,6 +59,7 @@ __all__ = [
 
 MESSAGE = TypeAdapter(Message)
 GIVEN = ("approved", "launching", "live", "simulated", "paused", "completed")
+THERE = ("live", "in_doubt")
 LONGEST_REASON = 500
 Payload = Mapping[str, Json]
 
@@ -126,13 +127,18 @@ def _approve(
 
 
 def _covered(kernel: Kernel, connection: sa.Connection, row: Row, person: Person) -> list[Row]:
-    """Who the yes is for; the suppressed are held now. `Invalid` where nobody or the wrong one is left."""
-    drafted = [p for p in people_of(connection, [row.id]).get(row.id, []) if p.state == "drafted"]
+    """Who the yes is for; the suppressed are held now. `Invalid` where nobody or the wrong one is left.
+
+    Somebody who is at the vendor already, from a launch that stopped half-way, is part of it: the start reaches them.
+    """
+    everybody = people_of(connection, [row.id]).get(row.id, [])
+    drafted = [p for p in everybody if p.state == "drafted"]
+    there = [p for p in everybody if p.state in THERE]
     stopped = kernel.suppression.check(connection, [p.email for p in drafted])
     for one in drafted:
         if one.email in stopped:
             _hold(connection, row, one.lead_id, stopped[one.email], run_state="suppressed")
-    people = [p for p in drafted if p.email not in stopped]
+    people = [p for p in drafted if p.email not in stopped] + there
     if not people:
         raise Invalid("nobody is left in this campaign to write to; reject it", code="nobody_left")
     if any(compliance.verdict(findings_of(p)) == "blocked" for p in people):

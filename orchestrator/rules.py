@@ -16,7 +16,8 @@ from orchestrator.outreach_rules import CampaignType, Depth, OutreachRules
 from orchestrator.scoring_rules import Days, Points, ScoringRules
 from orchestrator.titles import phrase, vocabulary
 from shared.errors import ConfigError
-from shared.settings import SafetyFile, read_yaml
+from shared.safety_rules import SafetyFile
+from shared.settings import read_yaml
 from shared.strict import Strict
 
 ReplyClass = Literal[

@@ -1,11 +1,16 @@
 """What stands still here must stand still at the vendor: its campaigns are paused there, until it confirms.
 
-last started ─ kill switch, pause or halt ─ paused at the vendor, confirmed ─▶ still    (a person resumes)
+last started ─ kill switch, safe mode, pause or halt ─ paused at the vendor, confirmed ─▶ still  (a person resumes)
              └ not confirmed ─▶ tried again
 
 Whether a campaign may still be sending is read from the ledger: its last start, or one on its way, is later than
-the last confirmed pause. In safe mode nothing can be paused for real, so nothing is tried.
+the last confirmed pause. Safe mode that somebody engaged stands for the whole installation; one that only this
+process was started with is its own rehearsal, and stops nobody else's campaigns.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import sqlalchemy as sa
@@ -26,14 +31,37 @@ VENDOR, _, STARTING = ACTIVATE.partition(".")
 RESUMING = RESUME.partition(".")[2]
 PAUSING = "pause_campaign"
 CONFIRMED = frozenset({"applied", "replayed"})
-SENT_BY_VENDOR = ("launching", "stalled", "live", "paused")
+OVER = ("completed", "simulated")
 SIDE_BY_SIDE = 8
+Row = sa.Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A campaign that stands still here and isn't confirmed to at the vendor. `since`: "" where nobody knows."""
+
+    id: str
+    name: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the vendor is: it confirmed so many of all that stand still here and were sending."""
+
+    confirmed: int = 0
+    open: tuple[Open, ...] = ()
+
+    @property
+    def of(self) -> int:
+        """All of them."""
+        return self.confirmed + len(self.open)
 
 
 async def work(app: App, later: Later) -> int:
     """Pause at the vendor what stands still here. Returns how many it did not confirm."""
     safety = await app.kernel.switches.now()
-    if not (safety.killed or safety.pauses) or safety.safe_mode or safety.read_only:
+    if not stands_anywhere(safety) or safety.read_only:
         return 0
     confirmed, total = await pause_at_vendor(app, safety, "stands still here", later)
     return total - confirmed
@@ -51,7 +79,7 @@ async def pause_at_vendor(
     confirmed: list[str] = []
     room = anyio.CapacityLimiter(SIDE_BY_SIDE)
 
-    async def one(row: sa.Row[tuple[str, str]]) -> None:
+    async def one(row: Row) -> None:
         async with room:
             if await _paused(app, str(row.vendor_ref), reason):
                 await app.kernel.store.write(lambda c: _note(app, c, str(row.id)))
@@ -67,16 +95,47 @@ async def pause_at_vendor(
     return len(confirmed), len(rows)
 
 
-def unconfirmed(connection: sa.Connection, safety: Safety) -> list[str]:
-    """In the caller's transaction: campaigns that stand still here, and that the vendor may still be sending."""
-    return [str(row.id) for row in _sending(connection) if _stands(safety, str(row.id))]
+def progress(connection: sa.Connection, safety: Safety) -> Progress:
+    """In the caller's transaction: what the vendor confirmed of what stands still here, and what it didn't."""
+    if not stands_anywhere(safety):
+        return Progress()
+    sending = [row for row in _sending(connection) if _stands(safety, str(row.id))]
+    open_ones = tuple(Open(str(row.id), str(row.name), since(safety, str(row.id))) for row in sending)
+    return Progress(_confirmed(connection, safety, {one.id for one in open_ones}), open_ones)
+
+
+def _confirmed(connection: sa.Connection, safety: Safety, but: set[str]) -> int:
+    """Campaigns that were paused at the vendor since they stand still here."""
+    paused = (
+        sa.select(campaign.c.id, sa.func.max(effect.c.settled_at).label("at"))
+        .join(effect, effect.c.target == campaign.c.vendor_ref)
+        .where(campaign.c.vendor_ref != "", effect.c.action == PAUSING, effect.c.status == "applied")
+        .group_by(campaign.c.id)
+    )
+    return sum(
+        row.id not in but and _stands(safety, str(row.id)) and row.at >= since(safety, str(row.id))
+        for row in connection.execute(paused)
+    )
+
+
+def stands_anywhere(safety: Safety) -> bool:
+    """Whether anything stands still."""
+    return safety.killed or bool(safety.pauses) or "database" in safety.safe_sources
+
+
+def since(safety: Safety, campaign_id: str) -> str:
+    """From when this campaign stands still here, as far as anybody wrote it down."""
+    pause = standing(safety, VENDOR, campaign_id)
+    moments = (safety.killed_at, safety.safe_at, pause.at if pause else "")
+    return min(filter(None, moments), default="")
 
 
 def _stands(safety: Safety, campaign_id: str) -> bool:
-    return safety.killed or standing(safety, VENDOR, campaign_id) is not None
+    everything = safety.killed or "database" in safety.safe_sources
+    return everything or standing(safety, VENDOR, campaign_id) is not None
 
 
-def _sending(connection: sa.Connection) -> list[sa.Row[tuple[str, str]]]:
+def _sending(connection: sa.Connection) -> Sequence[Row]:
     """Campaigns whose last start is not followed by a confirmed pause."""
     # Empty until it is settled: a start that is on its way is later than any pause.
     started = sa.select(sa.func.max(sa.func.coalesce(sa.func.nullif(effect.c.settled_at, ""), "9"))).where(
@@ -89,8 +148,8 @@ def _sending(connection: sa.Connection) -> list[sa.Row[tuple[str, str]]]:
         effect.c.action == PAUSING,
         effect.c.status == "applied",
     )
-    query = sa.select(campaign.c.id, campaign.c.vendor_ref).where(
-        campaign.c.state.in_(SENT_BY_VENDOR),
+    query = sa.select(campaign.c.id, campaign.c.vendor_ref, campaign.c.name).where(
+        campaign.c.state.not_in(OVER),
         campaign.c.vendor_ref != "",
         started.scalar_subquery() > paused.scalar_subquery(),
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 from orchestrator import standstill, stops
 from orchestrator.app import App
 from orchestrator.paging import Key, Reason
+from orchestrator.situation import left_over, situation
 from shared.effect import Json, Outcome
 from shared.errors import Invalid
 from shared.pipeline_schema import campaign
@@ -48,7 +49,8 @@ async def _stood_still(app: App, said: str, reason: str, reference: str = "") ->
     """Pause at the vendor what stands still here, and tell how many it confirmed; the worker goes on trying."""
     confirmed, total = await standstill.pause_at_vendor(app, await app.kernel.switches.now(), reason)
     message = f"{said}; the vendor confirmed {confirmed} of {total} campaigns that may be sending."
-    detail: dict[str, Json] = {"confirmed": confirmed, "of": total}
+    left = left_over(app.kernel, await situation(app.kernel))
+    detail: dict[str, Json] = {"confirmed": confirmed, "of": total, **left}
     return Outcome("applied", "", message, reference, detail, correlation_id=correlation())
 
 
@@ -65,6 +67,6 @@ async def engage_kill_switch(app: App, reason: Reason, idempotency_key: Key = ""
 
 @writes("Engage safe mode", stops=True, open_world=False)
 async def engage_safe_mode(app: App, reason: Reason, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - on is on
-    """Simulate every effect from now on. Only an admin leaves safe mode."""
+    """Simulate every effect from now on, and pause live campaigns at the vendor. Only an admin leaves safe mode."""
     await app.kernel.switches.engage_safe_mode(actor="agent", reason=reason)
-    return Outcome("applied", "", "Everything is simulated from now on.", correlation_id=correlation())
+    return await _stood_still(app, "Everything is simulated from now on", reason)

@@ -13,6 +13,7 @@ from orchestrator import artefacts, dossier, phase_tools, runs, stop_tools
 from orchestrator.app import App
 from orchestrator.intake import LEAD
 from orchestrator.paging import Cursor, Id, Key, Limit, cut, following, offset_of
+from orchestrator.situation import situation
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
 from orchestrator.views import (
@@ -45,14 +46,16 @@ def _counts(found: dict[str, int]) -> tuple[Count, ...]:
 @reads("Status of the system", open_world=False)
 async def get_status(app: App) -> StatusView:
     """Every switch, what stands still, how effects ended, and how many campaigns wait for a person."""
-    safety = await app.kernel.switches.now()
-    head = await app.kernel.audit.head()
+    found = await situation(app.kernel)
+    safety, head = found.safety, await app.kernel.audit.head()
     return StatusView(
         kill_switch=safety.killed,
         safe_mode=safety.safe_mode,
         read_only=safety.read_only,
         standing_still=tuple(f"{pause.scope}: {pause.reason}" for pause in safety.pauses),
         effects=_counts(await app.kernel.ledger.counts()),
+        on_the_wire=len(found.calls),
+        campaigns_paused_at_vendor=f"{found.at_vendor.confirmed} of {found.at_vendor.of}",
         suppressed=await app.kernel.suppression.count(),
         audit_entries=head.size,
         audit_unsigned=head.exposed,

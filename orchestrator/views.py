@@ -20,6 +20,8 @@ class StatusView:
     read_only: bool
     standing_still: tuple[str, ...]
     effects: tuple[Count, ...]
+    on_the_wire: int
+    campaigns_paused_at_vendor: str  # "1 of 2" of those that stand still here
     suppressed: int
     audit_entries: int
     audit_unsigned: int

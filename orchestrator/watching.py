@@ -8,7 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -16,22 +16,24 @@ import sqlalchemy as sa
 from orchestrator import standstill
 from shared import published
 from shared.alerts import Alert, Alerts, Severity
+from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing, age, standing
 from shared.places import all_places
+from shared.safety_rules import AlertRules
 from shared.schema import alert as alert_table
-from shared.schema import audit_checkpoint
-from shared.settings import AlertRules, Settings
+from shared.schema import audit_checkpoint, relaxation
+from shared.settings import Settings
 from shared.store import Unavailable
 from shared.switches import Safety
-from shared.switches import standing as pause_of
 
 MEGABYTE = 1_000_000
+A_DAY = timedelta(days=1)
 FORKED = "forked"  # what a place's problem says then
 # Everything that `decide` may raise: what it doesn't raise any more is over.
 WATCHED = frozenset(
     {
-        *("kill_switch", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
+        *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
         *("checkpoint", "worker_part", "disk"),
     }
@@ -46,6 +48,7 @@ class Facts:
     kill_sources: tuple[str, ...] = ()
     kill_age: float = 0.0
     halts: tuple[str, ...] = ()  # what stands still by a rule
+    alone: tuple[str, ...] = ()  # what one person let go on in the last day, though it takes two
     vendor_pause: Queue = field(default_factory=Queue)
     # File or witness → age of the first checkpoint that it lacks.
     unpublished: Mapping[str, float] = field(default_factory=dict)
@@ -94,6 +97,7 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
             kill_sources=safety.kill_sources,
             kill_age=_aged(_killed_at(connection, safety), now),
             halts=tuple(pause.scope for pause in safety.pauses if pause.kind == "halt"),
+            alone=_alone(connection, now),
             vendor_pause=_unconfirmed(connection, safety, now),
             unpublished=_unpublished(connection, {**covered, **seen}, now),
             forked=tuple(name for name in seen if name in known and known[name].problem == FORKED),
@@ -117,25 +121,24 @@ def _aged(moment: str, now: datetime) -> float:
 
 
 def _killed_at(connection: sa.Connection, safety: Safety) -> str:
-    """Since when; a flag file or a variable doesn't say, so it is when the watch saw it first."""
+    """Since when; a variable doesn't say, so it is when the watch saw it first."""
     if not safety.killed or safety.killed_at:
         return safety.killed_at
     mine = (alert_table.c.name == "kill_switch", alert_table.c.cleared_at == "")
     return connection.execute(sa.select(alert_table.c.raised_at).where(*mine)).scalar() or ""
 
 
+def _alone(connection: sa.Connection, now: datetime) -> tuple[str, ...]:
+    lately = (relaxation.c.state == "alone", relaxation.c.at > iso(now - A_DAY))
+    rows = connection.execute(sa.select(relaxation.c.what, relaxation.c.scope).where(*lately).distinct())
+    return tuple(sorted(f"{row.what} {row.scope}".strip() for row in rows))
+
+
 def _unconfirmed(connection: sa.Connection, safety: Safety, now: datetime) -> Queue:
     """Campaigns that stand still here and not, as far as we know, at their vendor."""
-    if not (safety.killed or safety.pauses):
-        return Queue()
     killed = _killed_at(connection, safety)
-    ages = [_aged(_since(safety, one, killed), now) for one in standstill.unconfirmed(connection, safety)]
+    ages = [_aged(one.since or killed, now) for one in standstill.progress(connection, safety).open]
     return Queue(len(ages), max(ages, default=0.0))
-
-
-def _since(safety: Safety, campaign_id: str, killed_at: str) -> str:
-    pause = pause_of(safety, standstill.VENDOR, campaign_id)
-    return min(filter(None, (killed_at, pause.at if pause else "")), default="")
 
 
 def _unpublished(connection: sa.Connection, covered: Mapping[str, int], now: datetime) -> dict[str, float]:
@@ -158,6 +161,9 @@ def _stopped(facts: Facts) -> Iterator[Alert]:
     if facts.standing.killed:
         text = f"the kill switch is on, by {', '.join(facts.kill_sources)}: no effect begins"
         yield Alert("kill_switch", "critical", text, 1, 0, "switches", f"for {_span(facts.kill_age)}")
+    for what in facts.alone:
+        text = "one person at the host let this go on, though it takes two admins"
+        yield Alert("alone", "warning", text, 1, 0, "persons", "last 24 hours", what)
     for scope in facts.halts:
         text = "a rule stopped this; a named person clears it"
         yield Alert("halt", "critical", text, 1, 0, "halts", scope=scope)

@@ -23,8 +23,8 @@ from shared.clock import Clock, iso, parse
 from shared.effect import canonical, digest
 from shared.errors import Fatal, Retryable, SwarmError
 from shared.kernel import Kernel
+from shared.safety_rules import AlertRules
 from shared.schema import alert as table
-from shared.settings import AlertRules
 from shared.store import Store
 from shared.telemetry import logger
 

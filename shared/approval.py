@@ -19,8 +19,8 @@ from shared.audit import Entry, append
 from shared.clock import Clock, iso
 from shared.effect import Effect, Json, canonical
 from shared.errors import Invalid
+from shared.safety_rules import Approvals as ApprovalRules
 from shared.schema import approval, approval_item
-from shared.settings import Approvals as ApprovalRules
 from shared.sql import among
 from shared.store import Store
 

@@ -6,6 +6,9 @@ claimed        by a living process: refused, it is under way; by a dead one: in 
 in_doubt       look at the vendor first; looked already and not told → stays in doubt, for a person
 failed, refused, simulated     decided anew
 other content  refused as a conflict, except after a failure, a refusal or a simulation
+
+Safe mode simulates. But what only stops somebody or something is really done wherever this installation has really
+acted before: people there get mail from campaigns that a simulated stop would leave running.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +22,13 @@ from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Entry, append
 from shared.budgets import Budgets
-from shared.clock import Clock
+from shared.clock import Clock, iso
 from shared.effect import REASONS, Effect, Json, Outcome
+from shared.errors import Invalid
 from shared.ledger import Proposal, Row
 from shared.limits import LONGEST_WAIT, Limits, Place
 from shared.presence import Presence
-from shared.settings import SafetyFile
+from shared.safety_rules import SafetyFile
 from shared.sql import insertion, run, value
 from shared.suppression import Suppression
 from shared.switches import Safety, Switches, standing
@@ -32,6 +36,9 @@ from shared.telemetry import correlation
 
 ORDER = {reason: rank for rank, reason in enumerate(REASONS)}
 LEASE = insertion("lease", ("id", "process", "what", "until"))
+REACH = f"{insertion('reached', ('vendor', 'base_url', 'at'))} ON CONFLICT DO NOTHING"
+REACHED = "SELECT 1 FROM reached WHERE vendor=? AND base_url=?"
+MAX_BATCH = 1_000
 Verdict = Literal["go", "done", "look", "wait"]
 
 
@@ -65,6 +72,18 @@ class Batch:
         return next(iter(self.effects.values()))
 
 
+def batch_of(effects: Sequence[Effect]) -> Batch:
+    """One submission of these; `Invalid` for what can't be one."""
+    for effect in effects:
+        effect.check()
+    batch = Batch({effect.key: effect for effect in effects})
+    vendors = {effect.vendor for effect in effects}
+    if len(batch.effects) != len(effects) or len(effects) > MAX_BATCH or len(vendors) > 1:
+        message = f"a batch has up to {MAX_BATCH} effects of one vendor, each with a key of its own"
+        raise Invalid(message, field="effects")
+    return batch
+
+
 @dataclass(slots=True)
 class _Round:
     """One pass through the transaction."""
@@ -92,6 +111,7 @@ class Claims:
         limits: Limits,
         budgets: Budgets,
         rules: SafetyFile,
+        addresses: Mapping[str, str],
     ) -> None:
         self._clock = clock
         self._presence = presence
@@ -101,6 +121,7 @@ class Claims:
         self._limits = limits
         self._budgets = budgets
         self._rules = rules
+        self._addresses = addresses
         self._calls = 0
         self.under_way: set[str] = set()  # keys claimed by this process and not settled yet
         self.logged = 0  # entries in the audit log, as of the last one from here
@@ -115,12 +136,11 @@ class Claims:
         against = self.against(connection, safety, fresh)
         self._refuse(this, fresh, against)
         willing = [effect for effect in fresh if effect.key not in against]
-        if safety.safe_mode:
-            self._simulate(this, willing)
-        elif not any(
-            d.verdict == "look" for d in this.decisions.values()
-        ):  # one look first, then all go together
-            self._let_in(this, willing)
+        really = {effect.key for effect in willing if self._really(connection, safety, effect)}
+        self._simulate(this, [effect for effect in willing if effect.key not in really])
+        # One look first, then all go together.
+        if not any(d.verdict == "look" for d in this.decisions.values()):
+            self._let_in(this, [effect for effect in willing if effect.key in really])
         ledger.put(connection, this.proposals, this.now)
         self.logged = append(connection, this.entries, this.now) or self.logged
         return this.decisions
@@ -197,7 +217,14 @@ class Claims:
         """Why an effect that was admitted may not go on, or ""."""
         safety = self._switches.state(connection)
         reason = self.against(connection, safety, [effect]).get(effect.key, "")
-        return reason or ("safe_mode" if safety.safe_mode else "")
+        return reason or ("" if self._really(connection, safety, effect) else "safe_mode")
+
+    def _really(self, connection: sa.Connection, safety: Safety, effect: Effect) -> bool:
+        """Whether it is done and not simulated: outside safe mode, and a stop where something can be stopped."""
+        if not safety.safe_mode:
+            return True
+        where = (effect.vendor, self._addresses.get(effect.vendor, ""))
+        return self.stops(effect) and value(connection, REACHED, *where) is not None
 
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────
     def _refuse(self, this: _Round, effects: Sequence[Effect], reasons: Mapping[str, str]) -> None:
@@ -207,6 +234,8 @@ class Claims:
 
     def _simulate(self, this: _Round, effects: Sequence[Effect]) -> None:
         """Safe mode: the caps are asked too, and nothing is spent."""
+        if not effects:
+            return
         over = self._budgets.spend(this.connection, effects, self.stops, really=False)
         self._refuse(this, effects, over)
         for effect in effects:
@@ -245,6 +274,9 @@ class Claims:
         if not effects:
             return
         self._approvals.use(this.connection, effects)
+        if not all(self.stops(effect) for effect in effects):
+            vendor = this.batch.first.vendor
+            run(this.connection, REACH, vendor, self._addresses.get(vendor, ""), iso(this.now))
         for effect in effects:
             proposal = Proposal(effect, this.known.get(effect.key), "claimed", process=self._presence.id)
             this.proposals.append(proposal)

@@ -9,7 +9,6 @@ may be tried again; can't be told, or nothing to look with → stays in doubt, f
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
 
 import anyio
 import sqlalchemy as sa
@@ -18,15 +17,17 @@ from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Audit
 from shared.budgets import Budgets
-from shared.claim import Batch, Claims, Decision, refused, sentence
-from shared.clock import Clock, parse
+from shared.claim import MAX_BATCH, Batch, Claims, Decision, batch_of, refused, sentence
+from shared.clock import Clock
+from shared.doubt import Doubts, Lookup
 from shared.effect import Effect, Outcome, Receipt
 from shared.errors import Conflict, InDoubt, Invalid, NotSent, SwarmError
 from shared.limits import Limits
 from shared.precedence import going_first
 from shared.presence import Presence
-from shared.settings import SafetyFile
-from shared.settlement import PROCESS_GONE, Ended, Landing, Settlement, outcome
+from shared.safety_rules import SafetyFile
+from shared.settings import VendorSettings
+from shared.settlement import Ended, Landing, Settlement, outcome
 from shared.store import Store, Unavailable
 from shared.suppression import Suppression
 from shared.switches import Switches
@@ -35,7 +36,6 @@ from shared.telemetry import correlated, logger
 __all__ = ["MAX_BATCH", "Ended", "Gate", "Lookup", "Perform", "PerformMany", "Permit"]
 
 log = logger("gate")
-MAX_BATCH = 1_000
 WAIT_FOR_LEASE = 0.01  # seconds between looks while all W calls are out
 
 
@@ -109,28 +109,19 @@ class Permit:
             raise InDoubt(f"stopped half-way, part of it may be done: {sentence(reason)}", code="stopped")
         return Permit(self._flight, self.effect)
 
-    async def still_allowed(self) -> None:
-        """Before a later request, or trying once more. Raises `NotSent` when a stop came in between."""
-        if reason := await self._flight.gate.objection(self.effect):
-            raise NotSent(f"stopped before it was sent: {sentence(reason)}", code="stopped")
+    async def clear_to_send(self) -> None:
+        """Right before each request, retries included: the database says, just now, that it may still go out.
 
-    def check_time(self, now: float) -> None:
-        """Right before sending. Raises `NotSent` once the call should be over: the machine may have slept."""
+        Raises `NotSent` when a stop came in between, when the call should be over already, and when the database
+        doesn't answer within the lease: a process that can't be told of a stop doesn't call.
+        """
         self._check_open()
-        if now > self._flight.until:
-            raise NotSent("its time was over before it was sent", code="stopped")
+        await self._flight.gate.confirm(self.effect, self._flight.until)
+        self._check_open()
 
 
 Perform = Callable[[Permit], Awaitable[Receipt]]
 PerformMany = Callable[[Mapping[str, Permit]], Awaitable[Ended]]
-
-
-class Lookup(Protocol):
-    """Asks the vendor: a receipt if it holds the effect, None if it certainly doesn't; else raises."""
-
-    async def __call__(self, effect: Effect, /) -> Receipt | None:
-        """Look."""
-        ...
 
 
 class Gate:
@@ -149,15 +140,13 @@ class Gate:
         budgets: Budgets,
         audit: Audit,
         rules: SafetyFile,
-        settle: Mapping[str, float] | None = None,
+        vendors: Mapping[str, VendorSettings],
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
         self._audit = audit
         self._rules = rules
-        self._presence = presence
-        self._settle = settle or {}  # vendor → seconds, where that is longer than the rule
         self._claims = Claims(
             clock=clock,
             presence=presence,
@@ -167,8 +156,18 @@ class Gate:
             limits=limits,
             budgets=budgets,
             rules=rules,
+            addresses={name: vendor.base_url for name, vendor in vendors.items()},
         )
         self._settlement = Settlement(clock, budgets)
+        self._doubts = Doubts(
+            store=store,
+            clock=clock,
+            busy=self._claims.busy,
+            certain=presence.certain,
+            settlement=self._settlement,
+            rules=rules,
+            vendors=vendors,
+        )
         self._turn = anyio.Lock()  # one at a time of those that wait for a call to end
         self._owed: list[Landing] = []  # over, but the database could not be told yet
 
@@ -189,9 +188,9 @@ class Gate:
         """Let one request carry many effects: one transaction admits them, each has its own outcome.
 
         `perform_many` gets the permits of those admitted and answers a receipt or an error per key; a key it
-        leaves out is in doubt. At most 1,000 effects of one vendor, no key twice.
+        leaves out is in doubt. At most `MAX_BATCH` effects of one vendor, no key twice.
         """
-        batch = _checked(effects)
+        batch = batch_of(effects)
         if not batch.effects:
             return []
         with correlated():
@@ -209,6 +208,29 @@ class Gate:
         """Why an effect that was admitted may not go on now, or "": a stop, a suppression, a lapsed approval."""
         return await self._store.read(lambda c: self._claims.objection(c, effect))
 
+    async def confirm(self, effect: Effect, until: float) -> None:
+        """Raise `NotSent` unless the effect may go out at this very moment; `until` is when its call must be over.
+
+        An answer of the database is good for `lease_seconds`: later than that, on either clock, somebody may have
+        pressed a switch that nobody here has heard of. The machine may have slept, too.
+        """
+        asked, since, lease = (
+            self._clock.now().timestamp(),
+            self._clock.monotonic(),
+            self._rules.lease_seconds,
+        )
+        try:
+            with anyio.fail_after(lease):
+                reason = await self.objection(effect)
+        except (Unavailable, TimeoutError) as error:
+            message = "the database can't be asked whether it may still be sent"
+            raise NotSent(message, code="log_unavailable") from error
+        if reason:
+            raise NotSent(f"stopped before it was sent: {sentence(reason)}", code="stopped")
+        now = self._clock.now().timestamp()
+        if now > until or max(now - asked, self._clock.monotonic() - since) > lease:
+            raise NotSent("its time was over before it was sent", code="stopped")
+
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────
     async def _admit(self, batch: Batch, lookup: Lookup | None) -> bool:
         """Claim until every effect is either admitted or has an outcome. True if any is admitted."""
@@ -218,7 +240,8 @@ class Gate:
                 decisions = await self._claim(batch)
                 batch.outcomes.update({key: d.outcome for key, d in decisions.items() if d.outcome})
                 if doubtful := [d.row for d in decisions.values() if d.verdict == "look" and d.row]:
-                    await self._look(batch, doubtful, lookup)
+                    batch.looked.update(row.key for row in doubtful)
+                    await self._doubts.look_at_all(doubtful, lookup)
                     continue
                 waits = [d.at for d in decisions.values() if d.verdict == "wait"]
                 if not waits:
@@ -268,79 +291,17 @@ class Gate:
             if landing in self._owed:
                 self._owed.remove(landing)
 
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
-    async def _look(self, batch: Batch, rows: Sequence[ledger.Row], lookup: Lookup | None) -> None:
-        """Settle by evidence what is in doubt; what can't be told stays in doubt."""
-        batch.looked.update(row.key for row in rows)
-        if lookup is None:
-            await self._store.write(lambda c: self._settlement.doubt(c, rows))
-            return
-        failed: list[Unavailable] = []
-        async with anyio.create_task_group() as tasks:
-            for row in rows:
-                tasks.start_soon(self._look_at, row, lookup, failed)
-        if failed:
-            raise failed[0]
-
+    # ── doubting (doubt.py) ──────────────────────────────────────────────────────────────────────────────
     async def look(self, row: ledger.Row, lookup: Lookup) -> Outcome:
         """Ask the vendor about one doubtful effect, and settle it if the answer is evidence."""
-        if row.status == "claimed" and await self._store.read(lambda c: self._claims.busy(c, row)):
-            return refused(row.key, "in_flight")
-        try:
-            receipt = await lookup(row.effect)
-            if receipt is None and (ahead := self._unsettled_for(row)) > 0:
-                if ahead > self._rules.settle_seconds:
-                    return await self._still_in_doubt(row)  # too long to wait for here: asked again later
-                await self._clock.sleep(ahead)  # the old request may still be on its way
-                receipt = await lookup(row.effect)
-        except SwarmError as error:
-            log.warning("gate.cant_tell", key=row.key[:12], vendor=row.effect.vendor, code=error.code)
-            return await self._still_in_doubt(row)
-        except Exception:
-            # A bug of the look-up: nothing was learnt, and the others of its batch must not fall with it.
-            log.exception("gate.look_failed", key=row.key[:12], vendor=row.effect.vendor)
-            return await self._still_in_doubt(row)
-        found = outcome(row.key, receipt or NotSent("the vendor does not have it", code="not_there"))
-        return await self._store.write(lambda c: self._found(c, row, found))
+        return await self._doubts.look(row, lookup)
 
-    async def _still_in_doubt(self, row: ledger.Row) -> Outcome:
-        await self._store.write(lambda c: self._settlement.doubt(c, [row]))
-        return row.outcome("in_doubt")
+    async def resolve(self, key: str, *, applied: bool, actor: str, reason: str) -> Outcome:
+        """Settle by a person's word what nobody else can tell; the caller has checked the role.
 
-    async def _look_at(self, row: ledger.Row, lookup: Lookup, failed: list[Unavailable]) -> None:
-        """One of many looks: what fails in one must not cancel the others."""
-        try:
-            await self.look(row, lookup)
-        except Unavailable as error:
-            failed.append(error)
-
-    def _found(self, connection: sa.Connection, row: ledger.Row, found: Outcome) -> Outcome:
-        """Settle what was in doubt by what the vendor shows; if somebody was faster, their word stands."""
-        if self._settlement.write(
-            connection, {row.key: row.effect}, {row.key: row.attempts}, {row.key: found}
-        ):
-            return found
-        now = ledger.find(connection, row.key)
-        return now.outcome() if now else found
-
-    def _unsettled_for(self, row: ledger.Row) -> float:
-        """Seconds until a vendor that doesn't show the effect may be believed.
-
-        Counted from the last moment at which it may have been sent: for an answer that was lost, when it was
-        given up; for a process that is gone, the end of the time it had. One that may only have lost its session
-        may still be sending until then.
+        Raises `Invalid` for an unknown key, `Conflict` for one that isn't in doubt, or whose process is still at it.
         """
-        now = self._clock.now()
-        settle = max(self._rules.settle_seconds, self._settle.get(row.effect.vendor, 0.0))
-        given_up = parse(row.settled_at) if row.status == "in_doubt" and row.settled_at else now
-        waited = (now - given_up).total_seconds()
-        if row.claimed_at:
-            deadline = self._rules.call_deadline_seconds
-            had = (now - parse(row.claimed_at)).total_seconds() - deadline
-            if not self._presence.certain and (row.status == "claimed" or row.reason == PROCESS_GONE):
-                return min(settle + deadline, settle - had)
-            waited = max(waited, had)
-        return min(settle, settle - waited)
+        return await self._doubts.resolve(key, applied, actor, reason)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────────────────
     async def _carry_out(self, batch: Batch, perform_many: PerformMany) -> None:
@@ -378,14 +339,3 @@ class Gate:
                 return {key: outcome(key, untold) for key in landing.batch.claimed}
         self._paid([landing])
         return outcomes
-
-
-def _checked(effects: Sequence[Effect]) -> Batch:
-    for effect in effects:
-        effect.check()
-    batch = Batch({effect.key: effect for effect in effects})
-    vendors = {effect.vendor for effect in effects}
-    if len(batch.effects) != len(effects) or len(effects) > MAX_BATCH or len(vendors) > 1:
-        message = f"a batch has up to {MAX_BATCH} effects of one vendor, each with a key of its own"
-        raise Invalid(message, field="effects")
-    return batch

@@ -152,9 +152,8 @@ class ApiClient:
                 nonlocal ready, doubted
                 if not ready:
                     await self._limits.pace(self.vendor.name, bucket, longest=self._longest_wait)
-                    await permit.still_allowed()
                 ready = False
-                permit.check_time(self._clock.now().timestamp())
+                await permit.clear_to_send()
                 try:
                     return await self._send(request, bucket, writing=True)
                 except InDoubt:

@@ -134,7 +134,7 @@ def _assemble(
         budgets=budgets,
         audit=audit,
         rules=settings.safety,
-        settle={name: vendor.settle_seconds for name, vendor in settings.vendors.items()},
+        vendors=settings.vendors,
     )
     return Kernel(
         settings=settings,

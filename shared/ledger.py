@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from shared.clock import iso
 from shared.effect import Effect, Json, Outcome, canonical
+from shared.errors import Invalid
 from shared.schema import effect as table
 from shared.sql import among, change, insertion, one, run_many
 from shared.store import Store
@@ -67,6 +68,26 @@ def find(connection: sa.Connection, key: str) -> Row | None:
 def find_many(connection: sa.Connection, keys: list[str]) -> dict[str, Row]:
     """Rows by key, for those that exist."""
     return {row["key"]: _row(row) for row in among(connection, "SELECT * FROM effect WHERE key IN", keys)}
+
+
+def newest(connection: sa.Connection, *, limit: int, actions: Sequence[str] = (), **wanted: str) -> list[Row]:
+    """Rows with these values (by column; "" for any) and of these actions, if any are named, newest first."""
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    for column, value in wanted.items():
+        if value:
+            query = query.where(table.c[column] == value)
+    if actions:
+        query = query.where(table.c.action.in_(actions))
+    return [_row(row) for row in connection.execute(query).mappings()]
+
+
+def key_like(connection: sa.Connection, beginning: str) -> str:
+    """The one key that begins like this. Raises `Invalid` where there is none, or several."""
+    begins = sa.select(table.c.key).where(table.c.key >= beginning, table.c.key < f"{beginning}~").limit(2)
+    keys = list(connection.execute(begins).scalars())
+    if len(keys) != 1 or not beginning:
+        raise Invalid(f"{'several' if keys else 'no'} effects begin with {beginning[:64]}", field="key")
+    return str(keys[0])
 
 
 def _row(values: Any) -> Row:
@@ -212,17 +233,8 @@ class Ledger:
         limit: int = 100,
     ) -> list[Row]:
         """Newest first; of these `actions`, if any are named."""
-        query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-        for column, value in (
-            (table.c.status, status),
-            (table.c.vendor, vendor),
-            (table.c.campaign, campaign),
-        ):
-            if value:
-                query = query.where(column == value)
-        if actions:
-            query = query.where(table.c.action.in_(actions))
-        return await self.store.read(lambda c: [_row(row) for row in c.execute(query).mappings()])
+        wanted = {"status": status, "vendor": vendor, "campaign": campaign}
+        return await self.store.read(lambda c: newest(c, limit=limit, actions=actions, **wanted))
 
     async def counts(self) -> dict[str, int]:
         """How many effects by status."""

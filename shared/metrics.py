@@ -103,7 +103,7 @@ def standing(connection: sa.Connection, safety: Safety, now: datetime) -> Standi
         safe_mode=safety.safe_mode,
         read_only=safety.read_only,
         pauses=len(safety.pauses),
-        in_doubt=queue(effect.c.claimed_at, effect.c.status == "in_doubt"),
+        in_doubt=doubtful(connection, now),
         stops=queue(stop.c.at, stop.c.state == "open"),
         suppression_sync=queue(stop.c.at, stop.c.state == "open", stop.c.kind.in_(("person", "domain"))),
         inbox=queue(inbound.c.received_at, inbound.c.state == "new"),
@@ -115,6 +115,11 @@ def standing(connection: sa.Connection, safety: Safety, now: datetime) -> Standi
         audit_exposed=size - covered,
         audit_window=size - min(size, held(connection)),
     )
+
+
+def doubtful(connection: sa.Connection, now: datetime) -> Queue:
+    """Effects whose answer was lost and that nobody has settled; aged by when they were last tried."""
+    return _queue(connection, now, effect.c.claimed_at, effect.c.status == "in_doubt")
 
 
 def _queue(

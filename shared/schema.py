@@ -58,6 +58,19 @@ halt = sa.Table(
     *map(text, ("cleared_at", "cleared_by")),
 )
 sa.Index("halt_open", halt.c.cleared_at)
+# What lets something go on takes two admins: what the first one asked for.
+relaxation = sa.Table(
+    "relaxation",
+    metadata,
+    sa.Column("id", N, primary_key=True, autoincrement=True),
+    text("what"),  # kill, safe_mode, halt
+    text("scope"),  # of a halt
+    sa.Column("epoch", N, nullable=False, server_default="0"),  # of the switch, or
+    text("stood_at"),  # since when the halt stands: what was looked at is still what stands
+    text("state", "asked"),  # asked, granted, lapsed, alone
+    *map(text, ("actor", "reason", "at", "expires_at")),
+)
+sa.Index("relaxation_open", relaxation.c.state)
 suppression = sa.Table(
     "suppression",
     metadata,
@@ -124,6 +137,14 @@ sa.Index("effect_open", effect.c.status, effect.c.vendor)
 sa.Index("effect_campaign", effect.c.campaign)
 sa.Index("effect_target", effect.c.target)
 sa.Index("effect_settled", effect.c.settled_at)
+# Where something of ours may exist because it was really done there: in safe mode, what stops it is still done.
+reached = sa.Table(
+    "reached",
+    metadata,
+    sa.Column("vendor", T, primary_key=True),
+    sa.Column("base_url", T, primary_key=True),
+    text("at"),
+)
 lease = sa.Table(
     "lease",
     metadata,

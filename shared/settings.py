@@ -8,17 +8,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from shared.checkpoint_rules import Checkpoints
 from shared.effect import Json
 from shared.errors import ConfigError
-from shared.halt_rules import HaltRules
-from shared.sending_rules import Caps, RampUp
+from shared.safety_rules import SafetyFile
 from shared.strict import Strict
 from shared.vendor_rules import VendorFile
 
@@ -41,54 +39,6 @@ class SuiteFile(Strict):
 
     servers: dict[str, str]
     ports: dict[str, PortBinding]
-
-
-class Approvals(Strict):
-    """Which actions need a person's yes, and how long it holds."""
-
-    required_for: tuple[str, ...]
-    expires_hours: Annotated[float, Field(gt=0, le=24 * 14)] = 72
-
-
-Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 7)]
-
-
-class AlertRules(Strict):
-    """When our own people are told; where mail goes and the runbook is. Minutes: how long something may last."""
-
-    runbook: str = "docs/RUNBOOK.md"
-    mail_from: str = ""
-    mail_to: tuple[str, ...] = ()
-    quiet_minutes: Minutes = 30
-    in_doubt_minutes: Minutes = 15
-    suppression_minutes: Minutes = 60
-    stop_minutes: Minutes = 2
-    vendor_pause_minutes: Minutes = 2
-    inbox_minutes: Minutes = 5
-    review_minutes: Minutes = 60 * 24
-    handoff_late_minutes: Minutes = 0
-    checkpoint_minutes: Minutes = 5
-    inbox_failed: Annotated[int, Field(ge=0)] = 0
-    audit_exposed: Annotated[int, Field(ge=1)] = 500
-    disk_free_mb: Annotated[int, Field(ge=0)] = 500
-
-
-class SafetyFile(Strict):
-    """safety.yaml: what bounds and guards every effect."""
-
-    safe_mode: bool = False
-    kill_switch: bool = False
-    concurrent_calls: Annotated[int, Field(ge=1, le=64)] = 8
-    call_deadline_seconds: Annotated[float, Field(ge=1, le=120)] = 30
-    settle_seconds: Annotated[float, Field(ge=0, le=600)] = 5
-    limiter_margin_seconds: Annotated[float, Field(ge=0, le=5)] = 0.3
-    approvals: Approvals
-    caps: Caps = Caps()
-    ramp_up: RampUp = RampUp()
-    checkpoints: Checkpoints = Checkpoints()
-    alerts: AlertRules = AlertRules()
-    halts: HaltRules = HaltRules()
-    free_mail: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +183,11 @@ def configured_folder(environ: Mapping[str, str] | None = None) -> Path:
     return Path((os.environ if environ is None else environ).get("SWARM_CONFIG", "config"))
 
 
+def configured_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the data is: SWARM_HOME, else ./.swarm. Known even where the configuration can't be read."""
+    return Path((os.environ if environ is None else environ).get("SWARM_HOME", ".swarm")).absolute()
+
+
 def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """All of `config/` and the environment, or a `ConfigError` that says what is wrong and where."""
     given = os.environ if environ is None else environ
@@ -241,7 +196,7 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
     env = _with_files(given, accounts)
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; set SWARM_CONFIG or run where config/ is")
-    home = Path(env.get("SWARM_HOME", ".swarm")).absolute()
+    home = configured_home(env)
     warnings: list[str] = []
     safety = read_yaml(folder / "safety.yaml", SafetyFile)
     return Settings(

@@ -1,18 +1,18 @@
 """How effects ended: what was answered becomes an outcome, written with its audit entry in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from shared import ledger
-from shared.audit import append
+from shared.audit import Entry, append
 from shared.budgets import Budgets
 from shared.claim import Batch, entry
 from shared.clock import Clock
 from shared.effect import Effect, Json, Outcome, Receipt, canonical
-from shared.errors import InDoubt, Retryable, SwarmError
-from shared.ledger import Ending, Row
+from shared.errors import Conflict, InDoubt, Invalid, Retryable, SwarmError
+from shared.ledger import OPEN, Ending, Row, find
 from shared.sql import run
 from shared.telemetry import correlation, logger
 
@@ -20,6 +20,7 @@ log = logger("settlement")
 Ended = Mapping[str, Receipt | SwarmError]
 UNKNOWN = InDoubt("the answer did not tell", code="unknown")
 PROCESS_GONE = "process_gone"
+BY_HAND = "by_hand"  # the reason of what a person settled
 GONE = "the process that tried it ended before it knew the answer"
 
 
@@ -82,6 +83,32 @@ class Settlement:
         outcomes = {row.key: Outcome("in_doubt", PROCESS_GONE, GONE, key=row.key) for row in left}
         if effects:
             self.write(connection, effects, {row.key: row.attempts for row in left}, outcomes)
+
+    def resolve(
+        self,
+        connection: sa.Connection,
+        key: str,
+        busy: Callable[[sa.Connection, Row], bool],
+        applied: bool,
+        actor: str,
+        reason: str,
+    ) -> Outcome:
+        """What a named person found out about an effect in doubt, in the ledger and in the log."""
+        row = find(connection, key)
+        if row is None:
+            raise Invalid("there is no effect of this key", field="key", code="not_found")
+        if row.status not in OPEN:
+            raise Conflict(
+                f"this effect isn't in doubt: it is {row.status}", field="key", code="not_in_doubt"
+            )
+        if busy(connection, row):
+            raise Conflict("its process is still at it", field="key", code="in_flight")
+        said = Outcome("applied" if applied else "failed", BY_HAND, reason, key=key)
+        self.write(connection, {key: row.effect}, {key: row.attempts}, {key: said})
+        told: dict[str, Json] = {"as": said.status, "reason": reason, "was": row.reason}
+        told_of = Entry("effect.resolved", row.effect.target, {"key": key, **told}, actor)
+        self.logged = append(connection, [told_of], self._clock.now())
+        return said
 
 
 def outcome(key: str, ended: object) -> Outcome:

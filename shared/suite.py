@@ -31,7 +31,8 @@ class Server:
     """What a vendor's folder offers. See `docs/ADDING_A_SERVER.md`.
 
     Tools named in `toolsets` are listed only where that set is asked for; all others always. `options` are by
-    vendor account what `options:` in its file may hold.
+    vendor account what `options:` in its file may hold. Every effect, by account and action, is either in `lookups`
+    or in `unknowable`, which says why its vendor can't tell whether it happened.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Server:
     ports: tuple[str, ...] = ()
     webhooks: Mapping[str, WebhookSource] = field(default_factory=dict)
     lookups: Mapping[tuple[str, str], ServerLookup] = field(default_factory=dict)
+    unknowable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     sandboxes: Mapping[str, Callable[[Path | None], ASGIApp]] = field(default_factory=dict)
     toolsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: Mapping[str, type[BaseModel]] = field(default_factory=dict)

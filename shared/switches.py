@@ -9,6 +9,7 @@ process. A flag file beside the database stops the system when the database itse
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +26,14 @@ from shared.store import Store, Unavailable
 from shared.telemetry import logger
 
 log = logger("switches")
-SWITCHES = "SELECT name, is_on, reason, at FROM switch"
+KILL_PATIENCE = (
+    5.0  # seconds that whoever presses waits for the database; the flag file has stopped everything
+)
+SWITCHES = "SELECT name, is_on, reason, at, epoch FROM switch"
 PAUSES = "SELECT scope, kind, reason, actor, at, until FROM pause ORDER BY scope"
+LONGEST_FLAG = 1_000  # bytes that are read of a flag file
 Kind = Literal["pause", "halt"]
+Raised = tuple[str, int, int]  # a flag as it was at one moment: path, inode, time of writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Turned:
     is_on: int = 0
     reason: str = ""
     at: str = ""
+    epoch: int = 0  # counts turns and presses: what was shown to somebody is still so, or isn't
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,9 @@ class Safety:
     read_only: bool
     pauses: tuple[Pause, ...]
     released_at: str = ""
+    kill_epoch: int = 0
+    safe_epoch: int = 0
+    safe_at: str = ""  # since when the database has safe mode on
 
 
 class Switches:
@@ -81,8 +91,9 @@ class Switches:
         """In the caller's transaction: every switch as it stands."""
         rows = {row["name"]: tuple(row)[1:] for row in run(connection, SWITCHES)}
         kill, safe = (Turned(*rows[name]) if name in rows else Turned() for name in ("kill", "safe_mode"))
+        flag = self._flag()
         kills = self._sources("KILL_SWITCH or safety.yaml", self._settings.kill_switch, kill)
-        if self._flagged():
+        if flag:
             kills = (*kills, "flag file")
         safes = self._sources("SAFE_MODE or safety.yaml", self._settings.safe_mode, safe)
         now = iso(self._clock.now())
@@ -90,13 +101,16 @@ class Switches:
         return Safety(
             killed=bool(kills),
             kill_sources=kills,
-            kill_reason=kill.reason,
-            killed_at=kill.at if kill.is_on else "",
+            kill_reason=kill.reason if kill.is_on or not flag else flag.reason,
+            killed_at=min(filter(None, (kill.at if kill.is_on else "", flag.at if flag else "")), default=""),
             safe_mode=bool(safes),
             safe_sources=safes,
             read_only=self._settings.read_only,
             pauses=tuple(p for p in pauses if not p.until or p.until > now),
             released_at="" if kill.is_on else kill.at,
+            kill_epoch=kill.epoch,
+            safe_epoch=safe.epoch,
+            safe_at=safe.at if safe.is_on else "",
         )
 
     @staticmethod
@@ -106,12 +120,17 @@ class Switches:
             said.append("database")
         return tuple(said)
 
-    def _flagged(self) -> bool:
-        """The flag file is there, or it can't be told: unreadable counts as on."""
-        try:
-            return any(flag.exists() for flag in self.flags)
-        except OSError:
-            return True
+    def _flag(self) -> Turned | None:
+        """What the flag files say, None where there is none. One that can't be read counts as there."""
+        found: list[Turned] = []
+        for flag in self.flags:
+            try:
+                found.append(_read_flag(flag))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError:
+                found.append(Turned(1))
+        return min(found, key=lambda one: one.at or "9", default=None)
 
     async def now(self) -> Safety:
         """Every switch as it stands."""
@@ -120,16 +139,20 @@ class Switches:
     async def kill(self, *, actor: str, reason: str) -> bool:
         """Stop every effect, from the moment this returns. True if the database holds it, not only the file.
 
-        Raises `Unavailable` if neither could be written: then, and only then, nothing is stopped.
+        A database that is locked takes it as soon as it can; nobody waits for that. Raises `Unavailable` if neither
+        could be written: then, and only then, nothing is stopped.
         """
         await anyio.to_thread.run_sync(self._raise_flags, reason)
         try:
-            await self._store.write(lambda c: self._turn(c, "kill", True, actor, reason))
-        except Unavailable:
+            with anyio.fail_after(KILL_PATIENCE):
+                await self._store.write(lambda c: self._turn(c, "kill", True, actor, reason))
+        except (Unavailable, TimeoutError) as error:
             log.exception("kill.only_by_file")
             # Once more: a release that was under way may have taken the first flag away.
             if not await anyio.to_thread.run_sync(self._raise_flags, reason):
-                raise
+                raise Unavailable(
+                    "neither a flag file nor the database took it", code="not_killed"
+                ) from error
             return False
         return True
 
@@ -138,7 +161,7 @@ class Switches:
         raised = False
         for flag in self.flags:
             try:
-                raise_flag(flag, f"{iso(self._clock.now())} {reason}\n")
+                raise_flag(flag, reason, self._clock.now())
                 raised = True
             except OSError:
                 log.exception("kill.flag_not_written", flag=flag.name)
@@ -148,19 +171,40 @@ class Switches:
 
     async def release(self, *, actor: str, reason: str) -> None:
         """Let effects begin again: only for a named admin, with a reason; the caller has checked the role."""
+        raised = self.raised()
+        await self._store.write(lambda c: self.release_in(c, actor=actor, reason=reason))
+        await anyio.to_thread.run_sync(self.lower, raised)
+
+    def release_in(self, connection: sa.Connection, *, actor: str, reason: str) -> None:
+        """In the caller's transaction, as `release`; `lower` the flags once it is durable."""
         _need(actor, reason)
-        await self._store.write(lambda c: self._turn(c, "kill", False, actor, reason))
+        self._turn(connection, "kill", False, actor, reason)
+
+    def raised(self) -> frozenset[Raised]:
+        """The flags as they are now, for `lower`: taken before a release is decided."""
+        return frozenset(found for flag in self.flags if (found := _raised(flag)))
+
+    def lower(self, raised: frozenset[Raised]) -> None:
+        """Take away these flags, and none that was raised since."""
         for flag in self.flags:
-            flag.unlink(missing_ok=True)
+            try:
+                if _raised(flag) in raised:
+                    flag.unlink(missing_ok=True)
+            except OSError:
+                log.exception("release.flag_not_lowered", flag=flag.name)  # it still stops, and is shown to
 
     async def engage_safe_mode(self, *, actor: str, reason: str) -> None:
-        """Simulate every effect from now on."""
+        """Simulate every effect from now on, but for what stops people and campaigns that are real."""
         await self._store.write(lambda c: self._turn(c, "safe_mode", True, actor, reason))
 
     async def leave_safe_mode(self, *, actor: str, reason: str) -> None:
         """Let effects be real again as far as the database has a say: only for a named admin, with a reason."""
+        await self._store.write(lambda c: self.leave_safe_mode_in(c, actor=actor, reason=reason))
+
+    def leave_safe_mode_in(self, connection: sa.Connection, *, actor: str, reason: str) -> None:
+        """In the caller's transaction, as `leave_safe_mode`."""
         _need(actor, reason)
-        await self._store.write(lambda c: self._turn(c, "safe_mode", False, actor, reason))
+        self._turn(connection, "safe_mode", False, actor, reason)
 
     def _turn(self, connection: sa.Connection, name: str, on: bool, actor: str, reason: str) -> None:
         now = self._clock.now()
@@ -168,9 +212,10 @@ class Switches:
         values = {"is_on": int(on), "reason": reason, "actor": actor, "at": iso(now)}
         if row is None:
             connection.execute(sa.insert(switch).values(name=name, epoch=1, **values))
-        elif not (on and row.is_on):  # who pressed first, when and why, stays
-            changed = sa.update(switch).where(switch.c.name == name)
-            connection.execute(changed.values(epoch=row.epoch + 1, **values))
+        else:
+            changed = sa.update(switch).where(switch.c.name == name).values(epoch=row.epoch + 1)
+            # Who pressed first, when and why, stays.
+            connection.execute(changed if on and row.is_on else changed.values(**values))
         if name == "kill" and not on:
             _cleared(connection, name, actor, iso(now))
         append(connection, [Entry(f"switch.{name}", "on" if on else "off", {"reason": reason}, actor)], now)
@@ -202,16 +247,16 @@ class Switches:
 
     async def resume(self, scope: str, *, actor: str, reason: str) -> bool:
         """Let it move again: for a named person, with a reason. True if it stood still."""
+        return await self._store.write(lambda c: self.resume_in(c, scope, actor=actor, reason=reason))
+
+    def resume_in(self, connection: sa.Connection, scope: str, *, actor: str, reason: str) -> bool:
+        """In the caller's transaction, as `resume`."""
         _need(actor, reason)
         now = self._clock.now()
-
-        def change(connection: sa.Connection) -> bool:
-            removed = connection.execute(sa.delete(pause).where(pause.c.scope == scope)).rowcount
-            _cleared(connection, scope, actor, iso(now))
-            append(connection, [Entry("pause.cleared", scope, {"reason": reason}, actor)], now)
-            return removed > 0
-
-        return await self._store.write(change)
+        removed = connection.execute(sa.delete(pause).where(pause.c.scope == scope)).rowcount
+        _cleared(connection, scope, actor, iso(now))
+        append(connection, [Entry("pause.cleared", scope, {"reason": reason}, actor)], now)
+        return removed > 0
 
 
 def standing(safety: Safety, vendor: str, campaign: str) -> Pause | None:
@@ -255,12 +300,31 @@ def _is_there(flag: Path) -> bool:
         return False
 
 
-def raise_flag(path: Path, text: str) -> None:
+def raise_flag(path: Path, reason: str, now: datetime) -> None:
     """Write the flag so that a crash right after still finds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, f"{iso(now)} {reason}\n".encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _read_flag(path: Path) -> Turned:
+    """Who raised it by hand may have written anything into it, or nothing."""
+    with path.open("rb") as file:
+        text = file.read(LONGEST_FLAG).decode("utf-8", "replace").strip()
+    at, _, reason = text.partition(" ")
+    try:
+        return Turned(1, reason, iso(parse(at)))
+    except ValueError:
+        return Turned(1, text)
+
+
+def _raised(path: Path) -> Raised | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return str(path), found.st_ino, found.st_mtime_ns

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared import settings
-from shared.settings import SafetyFile, Settings, SuiteFile, load_settings
+from shared.safety_rules import SafetyFile
+from shared.settings import Settings, SuiteFile, load_settings
 from shared.suite import Server, load_server
 from shared.tool import Tool
 from shared.toolschema import Contract

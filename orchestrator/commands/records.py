@@ -1,10 +1,10 @@
 """swarm audit · effects · reviews: proof, what was done outside, and what waits for a person."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -12,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestrator.commands.terminal import AsJson, kernel, pairs, run, show, table
+from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pairs, run, show, table
+from orchestrator.doubts import Doubt, doubts, resolve
 from shared.checkpoint import notes_in
 from shared.errors import Invalid
-from shared.ledger import Row
+from shared.kernel import Kernel
+from shared.ledger import Row, find, key_like
 from shared.pipeline_schema import campaign, campaign_lead
 from shared.published import lines_of
-from shared.schema import effect
 from shared.transcript import transcript
 
 ENTRY = '"type":"entry"}\n'  # how a line of an entry ends
@@ -163,45 +164,79 @@ def list_effects(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List effects, newest first."""
+    """List effects, newest first; those in doubt with their age, and how they are found out."""
 
     async def work() -> list[dict[str, Any]]:
         async with kernel() as opened:
             rows = await opened.ledger.list(status=status, vendor=vendor, limit=limit)
-            return [_effect(row) for row in rows]
+            open_ones = {one.key: one for one in await doubts(opened)}
+            return [_effect(row, open_ones) for row in rows]
 
     rows = run(work)
 
     def human(console: Console) -> None:
-        columns = ("key", "effect", "status", "why", "reference", "since")
+        columns = ("key", "effect", "status", "why", "reference", "since", "in doubt for")
         cells = [
-            (r["key"][:12], r["effect"], r["status"], r["reason"], r["reference"], r["at"]) for r in rows
+            (r["key"][:12], r["effect"], r["status"], r["reason"], r["reference"], r["at"], _age(r))
+            for r in rows
         ]
         console.print(table(f"{len(rows)} effects", columns, cells))
 
     show(rows, as_json, human)
 
 
+def _age(row: dict[str, Any]) -> str:
+    seconds = row.get("in_doubt_seconds")
+    return "" if seconds is None else f"{seconds / 3600:.1f} h"
+
+
 @effects.command("show")
 def show_effect(
     key: Annotated[str, typer.Argument(help="the key, or its beginning")], as_json: AsJson = False
 ) -> None:
-    """Show one effect with its content."""
+    """Show one effect with its content; of one in doubt, how it may be found out."""
 
     async def work() -> dict[str, Any]:
         async with kernel() as opened:
-            begins = sa.select(effect.c.key).where(effect.c.key >= key, effect.c.key < f"{key}~").limit(2)
-            keys = await opened.store.read(lambda c: list(c.execute(begins).scalars()))
-            row = await opened.ledger.get(keys[0]) if len(keys) == 1 else None
-            if row is None:
-                raise Invalid(f"{'several' if keys else 'no'} effects begin with {key[:64]}", field="key")
-            return {**_effect(row), "content": dict(row.effect.content), "detail": dict(row.detail)}
+            return await _shown(opened, key)
 
     result = run(work)
     show(result, as_json, lambda console: console.print(pairs("Effect", result)))
 
 
-def _effect(row: Row) -> dict[str, Any]:
+async def _shown(opened: Kernel, beginning: str) -> dict[str, Any]:
+    row = await opened.store.read(lambda c: find(c, key_like(c, beginning)))
+    if row is None:
+        raise Invalid("no effect has this key", field="key")
+    open_ones = {one.key: one for one in await doubts(opened)}
+    return {**_effect(row, open_ones), "content": dict(row.effect.content), "detail": dict(row.detail)}
+
+
+@effects.command("resolve")
+def resolve_effect(
+    key: Annotated[str, typer.Argument(help="the key, or its beginning")],
+    ended: Annotated[
+        Literal["applied", "failed"],
+        typer.Option("--as", help="applied: you saw it at the vendor; failed: it certainly isn't there"),
+    ],
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Say how an effect in doubt ended, after looking at the vendor. What failed may be tried again."""
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            whole = await opened.store.read(lambda c: key_like(c, key))
+            await resolve(opened, whole, applied=ended == "applied", person=operator(), reason=reason)
+            return await _shown(opened, whole)
+
+    result = run(work)
+    show(result, as_json, f"{result['effect']} to {result['target']}: {ended}, by your word.")
+
+
+def _effect(row: Row, open_ones: Mapping[str, Doubt]) -> dict[str, Any]:
+    doubt = open_ones.get(row.key)
+    told = {"in_doubt_seconds": doubt.age_seconds, "how": doubt.how} if doubt else {}
     return {
         "key": row.key,
         "effect": f"{row.effect.vendor}.{row.effect.action}",
@@ -214,6 +249,7 @@ def _effect(row: Row) -> dict[str, Any]:
         "attempts": row.attempts,
         "at": row.settled_at or row.claimed_at or row.first_at,
         "correlation_id": row.correlation_id,
+        **told,
     }
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,9 @@ from shared.kernel import Kernel, open_kernel
 from shared.keys import load_keys
 from shared.settings import Settings, load_settings
 from shared.telemetry import configure, correlated, logger
+
+if sys.platform != "win32":
+    import pwd
 
 ResultT = TypeVar("ResultT")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
@@ -55,8 +59,17 @@ async def kernel() -> AsyncIterator[Kernel]:
 
 
 def operator() -> Person:
-    """Whoever sits at the host's own command line: the break-glass admin."""
-    return Person(f"{getpass.getuser()}@host", "admin")
+    """Whoever sits at the host's own command line: the break-glass admin. By user id: a variable could say anything."""
+    return Person(f"{_user()}@host", "admin")
+
+
+def _user() -> str:
+    if sys.platform == "win32":
+        return getpass.getuser()
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user has a number and no name
+        return str(os.getuid())
 
 
 def show(value: Any, as_json: bool, human: Callable[[Console], None] | str) -> None:

@@ -88,6 +88,7 @@ def _routes() -> list[BaseRoute]:
         *_post({"/suppression/check": suppression.check, "/suppression/add": suppression.add}),
         *_post({"/audit/verify": audit.verify}),
         *_post({"/safety/kill": safety.kill, "/safety/release": safety.release}),
+        *_post({"/safety/settle": safety.settle}),
         *_post({"/safety/safe-mode/on": safety.engage_safe_mode}),
         *_post({"/safety/safe-mode/off": safety.leave_safe_mode}),
         *_post({"/safety/pause": safety.pause, "/safety/clear": safety.clear}),

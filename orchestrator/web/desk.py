@@ -42,10 +42,13 @@ SAID: Mapping[str, str] = {
     "killed": "The kill switch is on. No effect begins any more.",
     "killed_by_file": "The kill switch is on by the flag file; the database could not be written.",
     "released": "The kill switch is released.",
+    "released_some_back": "The kill switch is released. What had waited too long is back in review.",
+    "asked": "Noted. It goes on once a second admin says so, too, on this page.",
     "still_killed": "Released in the database, but environment or configuration still hold it on.",
-    "safe_on": "Safe mode is on: everything is simulated.",
+    "safe_on": "Safe mode is on: everything is simulated. The vendor's campaigns are being paused.",
     "safe_off": "Left safe mode as far as the database has a say.",
     "cleared": "Cleared.",
+    "settled": "Settled, by your word.",
     "suppressed": "On the list: nobody there will be written to.",
     "suppressed_before": "It was on the list already.",
     "welcome": "Your account is ready. Log in.",
@@ -84,7 +87,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(when=when, plain=plain, outside=outside)
+    environment.filters.update(when=when, plain=plain, outside=outside, span=span)
     return environment
 
 
@@ -95,6 +98,13 @@ def when(text: str) -> str:
     except ValueError:
         return text
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def span(seconds: float) -> str:
+    """`5400.0` → `1.5 h`; what is short in minutes, what is long in days."""
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
 
 
 def plain(text: str) -> str:

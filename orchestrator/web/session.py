@@ -2,7 +2,7 @@
 
 shown(page)              a GET: needs a session that isn't idle, and the right to read
 changing(right)(change)  a POST: from our own page, with the session's token, by somebody with that right
-even_idle=True           also while idle for too long: only for what stops something
+even_idle=True           also while idle for too long: only for what stops something; waits for no lock to do so
 """
 
 import hmac
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestrator.accounts import ABSOLUTE, Right, Visit, need
+from orchestrator.accounts import ABSOLUTE, GRACE, Right, Visit, need
 from orchestrator.web.desk import desk
 from orchestrator.web.security import FORM_BYTES, body, from_our_page
 from shared.errors import Invalid
@@ -60,12 +60,15 @@ def given(form: Form, name: str) -> str:
     return text
 
 
-async def visitor(request: Request) -> Visit | None:
-    """The session behind the request's cookie. A page that refreshes itself doesn't keep a session alive."""
+async def visitor(request: Request, *, counts: bool = True) -> Visit | None:
+    """The session behind the request's cookie. A page that refreshes itself doesn't keep a session alive.
+
+    `counts`: note that it was used, which waits for the database while somebody locks it.
+    """
     cookie = request.cookies.get(desk(request).cookie, "")
     if not cookie:
         return None
-    return await desk(request).accounts.visit(cookie, counts=not refreshes_itself(request))
+    return await desk(request).accounts.visit(cookie, counts=counts and not refreshes_itself(request))
 
 
 def refreshes_itself(request: Request) -> bool:
@@ -92,7 +95,7 @@ def changing(right: Right, *, even_idle: bool = False) -> Callable[[Change], End
     def wrap(change: Change) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             form = await read_form(request)
-            visit = await visitor(request)
+            visit = await visitor(request, counts=not even_idle)
             if visit is None or (visit.idle and not even_idle):
                 return to_login(request)
             if not hmac.compare_digest(form.text("csrf").encode(), visit.csrf.encode()):
@@ -133,7 +136,7 @@ def to_login(request: Request) -> Response:
 def keep(request: Request, response: Response, cookie: str) -> Response:
     """Give the browser the session's cookie; out of reach of scripts and of other sites."""
     at = desk(request)
-    seconds = int(ABSOLUTE.total_seconds())
+    seconds = int((ABSOLUTE + GRACE).total_seconds())
     response.set_cookie(
         at.cookie, cookie, max_age=seconds, path="/", httponly=True, samesite="strict", secure=at.secure
     )

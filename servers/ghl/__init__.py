@@ -18,7 +18,6 @@ SERVER = Server(
     tools=TOOLS,
     ports=("crm",),
     webhooks={"ghl": SOURCE},
-    # Not there: trigger_workflow. Nothing tells whether somebody is in a workflow, so a person settles its doubt.
     lookups={
         ("ghl", "create_contact"): effects.find_created,
         ("ghl", "update_contact"): effects.find_as_wanted,
@@ -32,6 +31,11 @@ SERVER = Server(
         ("ghl", "create_custom_field"): readiness.find_made,
         ("ghl", "create_tag"): readiness.find_made,
         ("ghl", "create_pipeline"): readiness.find_made,
+    },
+    unknowable={
+        ("ghl", "trigger_workflow"): (
+            "GoHighLevel's API doesn't tell who is in a workflow. Look into the workflow's enrolment history there."
+        ),
     },
     toolsets=TOOLSETS,
     options={"ghl": Options},

@@ -1,7 +1,7 @@
 """LinkedIn audiences through PhantomBuster and Apify, and people from files."""
 
 from servers.hunter.account import ApifyOptions, PhantomBusterOptions, open_hunter
-from servers.hunter.effects import find_launch, find_run
+from servers.hunter.effects import find_launch, find_stopped
 from servers.hunter.sandbox_apify import apify_sandbox
 from servers.hunter.sandbox_phantombuster import phantombuster_sandbox
 from servers.hunter.tools import TOOLS
@@ -19,7 +19,16 @@ SERVER = Server(
     open=open_hunter,
     tools=TOOLS,
     ports=("source",),
-    lookups={("phantombuster", "launch_agent"): find_launch, ("apify", "start_run"): find_run},
+    lookups={
+        ("phantombuster", "launch_agent"): find_launch,
+        ("phantombuster", "stop_agent"): find_stopped,
+        ("apify", "abort_run"): find_stopped,
+    },
+    unknowable={
+        ("apify", "start_run"): (
+            "Apify's runs carry no mark of ours. Look in its console for a run on this post at that time."
+        ),
+    },
     options={"phantombuster": PhantomBusterOptions, "apify": ApifyOptions},
     sandboxes={"phantombuster": phantombuster_sandbox, "apify": apify_sandbox},
 )

@@ -1,10 +1,11 @@
 """What the hunter changes outside: a provider's run started or stopped, each an Effect through the gate."""
 
 import re
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from servers.hunter.account import Hunter
-from servers.hunter.jobs import Kind, read_reference
+from servers.hunter.jobs import APIFY_STATUS, PHANTOMBUSTER_STATUS, Kind, read_reference
 from shared.effect import Effect, Outcome, Receipt
 from shared.errors import Invalid, Retryable
 from shared.gate import Permit
@@ -78,7 +79,7 @@ async def _start_run(hunter: Hunter, post_url: str, kind: Kind, limit: int, idem
     async def perform(permit: Permit) -> Receipt:
         return Receipt(f"apify:{await hunter.apify.start(permit, actor, given, charge)}")
 
-    return await hunter.kernel.gate.submit(effect, perform, partial(find_run, hunter))
+    return await hunter.kernel.gate.submit(effect, perform)
 
 
 def _intent(hunter: Hunter, kind: Kind, limit: int) -> str:
@@ -97,17 +98,27 @@ async def find_launch(hunter: Hunter, effect: Effect) -> Receipt | None:
     return None
 
 
-async def find_run(_hunter: Hunter, _effect: Effect) -> Receipt | None:
-    """Apify's list of runs shows neither input nor a mark of ours: it can't be told."""
-    raise Retryable("Apify doesn't show which request a run came from", code="cant_tell")
-
-
 async def stop_job(hunter: Hunter, job_id: str) -> Outcome:
     """End a run and keep its rows; allowed while everything else is stopped, and repeated until confirmed."""
     provider, reference = read_reference(job_id)
+
+    async def stop_agent(permit: Permit) -> None:
+        await hunter.phantombuster.stop(permit, await _agent_of(hunter, reference))
+
+    async def abort_run(permit: Permit) -> None:
+        await hunter.apify.abort(permit, reference)
+
+    if provider == "apify":
+        return await _stop(hunter, "apify", "abort_run", job_id, abort_run)
+    return await _stop(hunter, "phantombuster", "stop_agent", job_id, stop_agent)
+
+
+async def _stop(
+    hunter: Hunter, vendor: str, action: str, job_id: str, end: Callable[[Permit], Awaitable[None]]
+) -> Outcome:
     effect = Effect(
-        vendor=provider,
-        action="stop_agent" if provider == "phantombuster" else "abort_run",
+        vendor=vendor,
+        action=action,
         target=job_id,
         intent="stop",
         content={"job": job_id},
@@ -116,13 +127,25 @@ async def stop_job(hunter: Hunter, job_id: str) -> Outcome:
     )
 
     async def perform(permit: Permit) -> Receipt:
-        if provider == "apify":
-            await hunter.apify.abort(permit, reference)
-        else:
-            await hunter.phantombuster.stop(permit, await _agent_of(hunter, reference))
+        await end(permit)
         return Receipt(job_id)
 
-    return await hunter.kernel.gate.submit(effect, perform)
+    return await hunter.kernel.gate.submit(effect, perform, partial(find_stopped, hunter))
+
+
+async def find_stopped(hunter: Hunter, effect: Effect) -> Receipt | None:
+    """Whether a run whose end was asked for has ended, by that or by itself."""
+    provider, reference = read_reference(effect.target)
+    if provider == "apify":
+        shown, known = str((await hunter.apify.run(reference)).get("status")), APIFY_STATUS
+    else:
+        shown, known = (
+            str((await hunter.phantombuster.container(reference)).get("status")),
+            PHANTOMBUSTER_STATUS,
+        )
+    if shown not in known:
+        raise Retryable("the provider shows a status that isn't known", code="cant_tell")
+    return None if known[shown] == "running" else Receipt(effect.target, {"status": known[shown]})
 
 
 async def _agent_of(hunter: Hunter, container: str) -> str:

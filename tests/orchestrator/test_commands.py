@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ ROOT = CONFIG.parent
 GROUPS = {
     "suppression": ("check", "list"),
     "audit": ("verify", "tail", "export", "checkpoint"),
-    "effects": ("list", "show"),
+    "effects": ("list", "show", "resolve"),
 }
 PEOPLE = (
     "linkedInProfileUrl,email,firstName,lastName,title,companyName,companySize,industry,country,emailStatus\n"
@@ -188,8 +189,12 @@ def test_a_database_that_somebody_keeps_locked_ends_with_seventy_five(swarm: Swa
 def test_kill_and_release(swarm: Swarm) -> None:
     killed = swarm.done("kill", "--reason", "test", SAFE_MODE="false")
     assert (killed["kill_switch"], killed["in_database"], killed["of"]) == ("on", True, 0)
-    assert swarm.done("status")["killed_by"]
+    assert killed["on_the_wire"] == []
+    assert killed["bound"] == {"calls": 8, "seconds": 30.0}
+    status = swarm.done("status")
+    assert (status["kill_reason"], bool(status["killed_at"])) == ("test", True)
     assert swarm("doctor").code == 1
+    assert swarm("status").code == 0
     refused = swarm("release", "--reason", "test")
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert swarm.done("release", "--reason", "test", "--yes")["kill_switch"] == "off"
@@ -200,7 +205,41 @@ def test_kill_works_without_a_database(swarm: Swarm, tmp_path: Path) -> None:
     away = {"DATABASE_URL": "sqlite:////proc/nothing/swarm.db"}
     assert not swarm.done("kill", "--reason", "test", **away)["in_database"]
     assert (swarm.home / "KILL").exists()
-    assert "flag file" in swarm.done("status")["killed_by"]
+    status = swarm.done("status")
+    assert (status["killed_by"], status["kill_reason"]) == (["flag file"], "test")
+
+
+@pytest.mark.requirement("K3", "K9")
+def test_kill_works_without_a_configuration(swarm: Swarm, tmp_path: Path) -> None:
+    broken = {"SWARM_CONFIG": str(tmp_path / "nothing")}
+    answer = swarm("kill", "--reason", "test", "--json", **broken)
+    assert (answer.code, answer.json["kill_switch"], answer.json["in_database"]) == (0, "on", False)
+    assert swarm("kill", **broken).code == 0
+    assert swarm.done("status")["kill_switch"] == "on"
+
+
+def test_kill_works_where_no_flag_can_be_written(swarm: Swarm) -> None:
+    swarm.done("status")
+    (swarm.home / "KILL").mkdir()
+    killed = swarm.done("kill", "--reason", "test")
+    assert killed["in_database"]
+    assert "database" in swarm.done("status")["killed_by"]
+
+
+@pytest.mark.requirement("A7")
+def test_with_two_admins_the_host_releases_only_alone_and_says_so(swarm: Swarm) -> None:
+    swarm.done("kill", "--reason", "test")
+    with sqlite3.connect(swarm.home / "swarm.db") as database:
+        for name in ("ann", "ben"):
+            database.execute("INSERT INTO account (id, email, role) VALUES (?, ?, 'admin')", (name, name))
+    database.close()
+    assert swarm.done("status")["two_admins_needed"]
+    refused = swarm("release", "--reason", "checked", "--yes")
+    assert (refused.code, "--alone" in refused.err) == (2, True)
+    assert swarm.done("status")["kill_switch"] == "on"
+    alone = ("release", "--reason", "checked", "--yes", "--alone")
+    assert swarm.done(*alone)["kill_switch"] == "off"
+    assert "relax.alone" in {entry["kind"] for entry in swarm.done("audit", "tail")}
 
 
 def test_pause_and_resume(swarm: Swarm) -> None:
@@ -345,6 +384,37 @@ def test_effects_are_listed_and_shown_by_the_beginning_of_their_key(swarm: Swarm
     assert (shown["key"], shown["status"]) == (listed[0]["key"], "simulated")
     assert swarm("effects", "show", "nothing").code == 2
     assert swarm("effects", "list").code == 0
+
+
+@pytest.mark.requirement("D3", "I8")
+def test_an_effect_in_doubt_is_shown_with_its_age_and_resolved_once(swarm: Swarm) -> None:
+    swarm.done("status")
+    insert = (
+        "INSERT INTO effect (key, vendor, action, target, status, reason, claimed_at, first_at, attempts) "
+        "VALUES (?, 'apify', 'start_run', 'post', 'in_doubt', 'answer_lost', ?, ?, 1)"
+    )
+    at = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    with sqlite3.connect(swarm.home / "swarm.db") as database:
+        for key in ("abc1" * 16, "abd2" * 16):
+            database.execute(insert, (key, at, at))
+    database.close()
+    assert swarm.done("status")["in_doubt"]["count"] == 2
+    (first, second) = swarm.done("effects", "list", "--status", "in_doubt")
+    assert 7200 <= first["in_doubt_seconds"] < 7300
+    assert "console" in second["how"]
+    assert "2.0 h" in swarm("effects", "list").out
+    asked = ("effects", "resolve", "abc1", "--as", "applied", "--reason")
+    assert swarm(*asked, " ").code == 2
+    assert swarm("effects", "resolve", "ab", "--as", "applied", "--reason", "which?").code == 2
+    settled = swarm.done(*asked, "seen in the console")
+    assert (settled["status"], settled["reason"], settled["message"]) == (
+        "applied",
+        "by_hand",
+        "seen in the console",
+    )
+    again = swarm(*asked, "seen in the console")
+    assert (again.code, "isn't in doubt" in again.err) == (2, True)
+    assert "effect.resolved" in {entry["kind"] for entry in swarm.done("audit", "tail")}
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(swarm: Swarm) -> None:

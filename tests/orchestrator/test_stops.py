@@ -12,7 +12,7 @@ from orchestrator.app import App
 from shared.clock import iso
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign_lead, stop
-from shared.schema import effect
+from shared.schema import effect, reached
 from tests.orchestrator.world import (
     World,
     alone,
@@ -203,6 +203,7 @@ async def test_stops_that_are_refused_again_and_again_let_a_new_one_pass(live_ke
 async def test_what_safe_mode_only_simulated_is_done_once_it_is_over(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         await _live(it)
+        await put(it.app, sa.delete(reached))  # as if what is there had been put there by somebody else
         await it.kernel.switches.engage_safe_mode(actor="test", reason="careful")
         await _open(it.app)
         assert await stopping.work(it.app) == 0

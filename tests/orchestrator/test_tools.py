@@ -68,7 +68,9 @@ async def test_the_kill_switch_tells_how_many_campaigns_the_vendor_paused(tmp_pa
         _, campaign_id = await approved(it.app, people(1))
         await launched(it.app, campaign_id)
         outcome = await _call(it.app, "engage_kill_switch", reason="stop it")
-        assert outcome.detail == {"confirmed": 1, "of": 1}
+        assert (outcome.detail["confirmed"], outcome.detail["of"]) == (1, 1)
+        assert outcome.detail["bound"] == {"calls": 8, "seconds": 30.0}
+        assert outcome.detail["on_the_wire"] == []
         assert (await the(it.app, campaign_id)).state == "paused"
         assert (await _call(it.app, "get_status")).kill_switch
 
@@ -79,7 +81,9 @@ async def test_a_vendor_that_is_away_keeps_nothing_from_being_paused_here(tmp_pa
         await launched(it.app, campaign_id)
         await it.break_things("instantly", {"kind": "status", "status": 503, "times": -1})
         outcome = await _call(it.app, "pause_campaigns", reason="stop it", campaign_id=campaign_id)
-        assert (outcome.status, outcome.detail) == ("applied", {"confirmed": 0, "of": 1})
+        assert (outcome.status, outcome.detail["confirmed"], outcome.detail["of"]) == ("applied", 0, 1)
+        vendor: Any = outcome.detail["vendor_campaigns"]
+        assert [one["id"] for one in vendor["unconfirmed"]] == [campaign_id]
         assert (await _call(it.app, "get_status")).standing_still == (f"campaign:{campaign_id}: stop it",)
 
 

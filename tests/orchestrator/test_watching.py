@@ -21,8 +21,9 @@ from shared.errors import Fatal, Retryable
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing
 from shared.pipeline_schema import campaign, handoff, run, stop
-from shared.schema import effect, inbound
-from shared.settings import AlertRules, Settings
+from shared.safety_rules import AlertRules
+from shared.schema import effect, inbound, relaxation
+from shared.settings import Settings
 from shared.store import Unavailable
 from shared.suite import Suite
 from tests.conftest import CONFIG
@@ -77,6 +78,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"free_mb": 499.0}, "disk"),
     ({"killed": True, "kill_sources": ("database",)}, "kill_switch"),
     ({"halts": ("vendor:instantly",)}, "halt"),
+    ({"alone": ("kill",)}, "alone"),
 ]
 # The same at its threshold.
 RIGHT: list[dict[str, Any]] = [
@@ -363,3 +365,11 @@ async def test_a_vendor_that_is_down_breaks_no_part(kernel: Kernel) -> None:
 
     await worker._once("stops", fails)
     assert worker.broken == {}
+
+
+async def test_somebody_who_let_it_go_on_alone_is_told_of_for_a_day(kernel: Kernel, clock: HandClock) -> None:
+    at = iso(clock.now())
+    await put(kernel, relaxation, what="kill", state="alone", actor="root@host", at=at)
+    assert await told(kernel) == ["alone"]
+    clock.move(86_401)
+    assert await told(kernel) == []

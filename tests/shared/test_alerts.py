@@ -20,8 +20,9 @@ from shared import mail
 from shared.alerts import Alert, Alerts, Raised, Send, channels, link, open_alerts
 from shared.errors import Fatal
 from shared.kernel import Kernel
+from shared.safety_rules import AlertRules
 from shared.schema import alert as table
-from shared.settings import AlertRules, Settings
+from shared.settings import Settings
 from shared.store import open_store
 from tests.shared.world import HandClock, opened
 

@@ -1,21 +1,27 @@
 """The way out: what is retried, what is never sent again, and what an answer is taken for."""
 
+import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import anyio
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from shared.effect import Effect, Outcome, Receipt
 from shared.errors import Fatal, InDoubt, Invalid, NotSent, Retryable, SwarmError
 from shared.gate import Permit
 from shared.http import ApiClient, ErrorRow
 from shared.kernel import Kernel
+from shared.safety_rules import SafetyFile
 from shared.sandbox import serve
 from shared.settings import Settings
-from tests.shared.world import HandClock, contact, json_answer, opened
+from tests.shared.world import HandClock, contact, json_answer, opened, stricter
 
 Make = Callable[..., Settings]
 Reply = httpx.Response | Exception | Callable[[], Awaitable[None]]
@@ -448,3 +454,107 @@ async def test_a_write_that_calls_itself_a_read_is_not_sent(world: World) -> Non
 async def test_a_post_that_was_declared_to_read_is_sent(world: World) -> None:
     client = world.kernel.client("ghl", reading={("POST", "/contacts/search")})
     assert (await client.read("POST", "/contacts/search", json={})).status == 200
+
+
+# ── right before sending ─────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("K2")
+async def test_a_call_whose_bytes_are_not_written_yet_is_stopped_by_a_kill(world: World) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        await world.kernel.switches.kill(actor="ada", reason="now")  # between the claim and the first byte
+        await world.client.write(permit, "POST", "/contacts/")
+        return Receipt("r")
+
+    outcome = await world.kernel.gate.submit(contact(), perform)
+    assert (outcome.status, outcome.reason, world.wire.asked) == ("failed", "stopped", [])
+
+
+@pytest.mark.requirement("K2", "R4")
+async def test_a_retry_is_stopped_by_a_kill(world: World) -> None:
+    async def killed() -> None:
+        await world.kernel.switches.kill(actor="ada", reason="now")
+        raise REFUSED
+
+    world.wire.replies = [killed]
+    outcome = await world.submit()
+    assert (outcome.status, outcome.reason, len(world.wire.asked)) == ("failed", "stopped", 1)
+
+
+@pytest.mark.requirement("G8")
+async def test_without_its_database_a_process_stops_calling(world: World) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        world.kernel.store.close()
+        await world.client.write(permit, "POST", "/contacts/")
+        return Receipt("r")
+
+    outcome = await world.kernel.gate.submit(contact(), perform)
+    assert (outcome.reason, world.wire.asked) == ("log_unavailable", [])
+
+
+@pytest.mark.requirement("G8")
+async def test_a_retry_without_the_database_does_not_go_out(world: World) -> None:
+    async def gone() -> None:
+        world.kernel.store.close()
+        raise REFUSED
+
+    world.wire.replies = [gone]
+    await world.submit()
+    assert len(world.wire.asked) == 1
+
+
+@pytest.mark.requirement("G8")
+async def test_a_database_that_hangs_stops_a_call_within_the_lease(settings_for: Make) -> None:
+    settings = settings_for(SAFE_MODE="false", GHL_BASE_URL="https://vendor.example")
+    async with world_of(stricter(settings, lease_seconds=0.2)) as world:
+        released = threading.Event()
+
+        async def perform(permit: Permit) -> Receipt:
+            hanging = [asyncio.create_task(world.kernel.store.read(lambda _: released.wait())) for _ in "ab"]
+            await asyncio.sleep(0)  # both readers are taken
+            began = time.monotonic()
+            try:
+                await world.client.write(permit, "POST", "/contacts/")
+            finally:
+                assert time.monotonic() - began < 10
+                released.set()
+                await asyncio.gather(*hanging)
+            return Receipt("r")
+
+        await world.kernel.gate.submit(contact(), perform)
+        assert world.wire.asked == []
+
+
+class Drowsy(HandClock):
+    """The machine sleeps while the database reads."""
+
+    nap = 0.0
+
+    def now(self) -> datetime:
+        if self.nap and threading.current_thread() is not threading.main_thread():
+            self.move(self.nap)
+            self.nap = 0.0
+        return super().now()
+
+
+@pytest.mark.requirement("G8")
+@pytest.mark.parametrize(("nap", "sent"), [(4.9, 1), (5.1, 0)])
+async def test_an_answer_of_the_database_is_good_for_the_lease_only(
+    settings_for: Make, nap: float, sent: int
+) -> None:
+    clock, wire = Drowsy(), Wire()
+    settings = settings_for(SAFE_MODE="false", GHL_BASE_URL="https://vendor.example")
+    async with opened(stricter(settings, lease_seconds=5), clock, wire) as kernel:
+
+        async def perform(permit: Permit) -> Receipt:
+            clock.nap = nap
+            await kernel.client("ghl").write(permit, "POST", "/contacts/")
+            return Receipt("r")
+
+        await kernel.gate.submit(contact(), perform)
+    assert len(wire.asked) == sent
+
+
+@pytest.mark.parametrize("seconds", [0, 11])
+def test_a_lease_may_not_be_longer_than_ten_seconds(settings_for: Make, seconds: float) -> None:
+    rules = settings_for().safety.model_dump()
+    with pytest.raises(ValidationError):
+        SafetyFile.model_validate({**rules, "lease_seconds": seconds})

@@ -14,8 +14,9 @@ from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, age, as_json, exposition, measure
 from shared.pipeline_schema import campaign, event, handoff, reply, run, stop
+from shared.safety_rules import AlertRules
 from shared.schema import effect, inbound
-from shared.settings import AlertRules, Settings
+from shared.settings import Settings
 from tests.shared.world import HandClock, opened
 
 PERSON = "jane@corp.example"

@@ -7,7 +7,8 @@ from shutil import copytree
 import pytest
 
 from shared.errors import ConfigError
-from shared.settings import SafetyFile, Settings, load_settings, read_yaml
+from shared.safety_rules import SafetyFile
+from shared.settings import Settings, load_settings, read_yaml
 from shared.vendor_rules import Limit, VendorFile
 
 CONFIG = Path(__file__).parents[2] / "config"

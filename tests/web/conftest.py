@@ -45,7 +45,7 @@ class Browser:
         await self.kernel.store.write(lambda c: c.execute(sa.update(session).values({column: at})))
 
 
-LogIn = Callable[[str], Awaitable[Browser]]
+LogIn = Callable[..., Awaitable[Browser]]
 
 
 @pytest.fixture
@@ -71,12 +71,12 @@ def _client(web: Starlette) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def log_in(web: Starlette, app: App) -> AsyncIterator[LogIn]:
-    """`await log_in("ae")` gives the browser of somebody in that role."""
+    """`await log_in("ae")` gives the browser of somebody in that role; a name tells two of them apart."""
     accounts = Accounts(app.kernel)
     async with AsyncExitStack() as stack:
 
-        async def start(role: str) -> Browser:
-            made = await accounts.create(f"{role}@corp.com", role.title(), role, PASSWORD, by="test")
+        async def start(role: str, name: str = "") -> Browser:
+            made = await accounts.create(f"{name or role}@corp.com", role.title(), role, PASSWORD, by="test")
             cookie = await accounts.open_session(made.id)
             http = await stack.enter_async_context(_client(web))
             http.cookies.set("gatekeeper", cookie)

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from orchestrator.app import App
 from shared.alerts import Alert, Alerts
 from shared.pipeline_schema import event
-from shared.settings import AlertRules
+from shared.safety_rules import AlertRules
 from tests.conftest import CONFIG
 from tests.web.conftest import HOST, LogIn
 

@@ -203,14 +203,14 @@ async def test_the_kill_switch_is_pressed_and_signed(log_in: LogIn) -> None:
 async def test_releasing_needs_the_password_again(log_in: LogIn, password: str, killed: bool) -> None:
     browser = await log_in("admin")
     await browser.post("/safety/kill")
-    await browser.post("/safety/release", {"reason": "checked", "password": password})
+    await browser.post("/safety/release", {"epoch": 1, "reason": "checked", "password": password})
     assert (await browser.kernel.switches.now()).killed is killed
 
 
 async def test_releasing_needs_a_reason(log_in: LogIn) -> None:
     browser = await log_in("admin")
     await browser.post("/safety/kill")
-    assert (await browser.post("/safety/release", {"password": PASSWORD})).status_code == 400
+    assert (await browser.post("/safety/release", {"epoch": 1, "password": PASSWORD})).status_code == 400
     assert (await browser.kernel.switches.now()).killed
 
 
@@ -218,7 +218,7 @@ async def test_safe_mode_is_entered_by_an_ae_and_left_by_an_admin(log_in: LogIn)
     ae, admin = await log_in("ae"), await log_in("admin")
     await ae.post("/safety/safe-mode/on")
     assert (await ae.kernel.switches.now()).safe_mode
-    await admin.post("/safety/safe-mode/off", {"reason": "checked", "password": PASSWORD})
+    await admin.post("/safety/safe-mode/off", {"epoch": 1, "reason": "checked", "password": PASSWORD})
     assert not (await ae.kernel.switches.now()).safe_mode
 
 

@@ -1,12 +1,15 @@
 """What every request passes: Host, origin, token, session, role, size; and what no answer shows."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from orchestrator.accounts import RIGHTS, Right, allowed
+from orchestrator.accounts import ABSOLUTE, GRACE, RIGHTS, Right, allowed
 from orchestrator.app import App
 from orchestrator.web.security import FORM_BYTES
+from shared.clock import iso
 from tests.web.conftest import HOST, OURS, Browser, LogIn
 
 PAGES = ("/", "/reviews", "/campaigns", "/handoffs", "/leads", "/suppression", "/audit", "/safety")
@@ -30,8 +33,10 @@ FORMS: dict[str, Right] = {
     "/safety/safe-mode/off": "relax",
     "/safety/pause": "stop",
     "/safety/clear": "clear_pause",
+    "/safety/settle": "settle",
 }
 OPEN_FORMS = {"/login", "/logout", "/setup/{token}", "/webhooks/{vendor}"}
+STOPPING = {"/campaigns/x/pause", "/safety/kill", "/safety/safe-mode/on", "/safety/pause"}
 AGO = "2020-01-01T00:00:00.000000+00:00"
 
 
@@ -196,9 +201,32 @@ async def test_an_idle_session_may_still_pause(log_in: LogIn) -> None:
 async def test_an_idle_session_relaxes_nothing(log_in: LogIn) -> None:
     browser = await _idle(log_in, "admin")
     await browser.post("/safety/kill")
-    answer = await browser.post("/safety/release", {"reason": "all good", "password": "x"})
+    answer = await browser.post("/safety/release", {"epoch": 1, "reason": "all good", "password": "x"})
     assert answer.headers["location"] == "/login?next=/"
     assert (await browser.kernel.switches.now()).killed
+
+
+@pytest.mark.requirement("K9")
+async def test_a_session_in_its_grace_may_stop_things_and_nothing_else(log_in: LogIn) -> None:
+    browser = await log_in("admin")
+    now = browser.kernel.clock.now()
+    await browser.aged("created_at", iso(now - ABSOLUTE - GRACE + timedelta(minutes=1)))
+    before = (await browser.kernel.audit.head()).size
+    for path in [path for path in FORMS if path not in STOPPING]:
+        assert (await browser.post(path)).headers["location"] == "/login?next=/", path
+    assert (await browser.kernel.audit.head()).size == before
+    await browser.post("/safety/pause", {"scope": "all", "reason": "look first"})
+    await browser.post("/safety/kill")
+    safety = await browser.kernel.switches.now()
+    assert (safety.killed, len(safety.pauses)) == (True, 1)
+
+
+async def test_a_session_beyond_its_grace_is_over(log_in: LogIn) -> None:
+    browser = await log_in("ae")
+    now = browser.kernel.clock.now()
+    await browser.aged("created_at", iso(now - ABSOLUTE - GRACE - timedelta(minutes=1)))
+    await browser.post("/safety/kill")
+    assert not (await browser.kernel.switches.now()).killed
 
 
 async def test_a_session_that_is_over_does_not_kill(log_in: LogIn) -> None:
