@@ -8,6 +8,7 @@ letter.
 import html
 import re
 from collections.abc import Mapping
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -62,11 +63,11 @@ def delays(day_offsets: tuple[int, ...]) -> tuple[int, ...]:
     return (*gaps, 0)
 
 
-def schedule(window: SendingWindow) -> tuple[dict[str, Any], VendorWindow]:
+def schedule(window: SendingWindow, today: date) -> tuple[dict[str, Any], VendorWindow]:
     """The sending window in a zone the vendor accepts; its day 0 is Sunday, ours is Monday."""
     if not window.weekdays:
         raise Invalid("a sending window needs a weekday", field="draft.window.weekdays")
-    accepted = vendor_window(window)
+    accepted = vendor_window(window, today)
     days = {str((day + 1) % 7): day in window.weekdays for day in range(7)}
     one = {
         "name": "Sending window",
@@ -78,12 +79,12 @@ def schedule(window: SendingWindow) -> tuple[dict[str, Any], VendorWindow]:
 
 
 def campaign_body(
-    draft: CampaignDraft, *, open_tracking: bool, stop_for_company: bool, unsubscribe_text: str
+    draft: CampaignDraft, today: date, *, open_tracking: bool, stop_for_company: bool, unsubscribe_text: str
 ) -> tuple[dict[str, Any], str]:
-    """The body of the create call, and a warning where the time zone had to be replaced."""
+    """The body of the create call, and a warning where another time zone had to be taken; see `timezones`."""
     if not draft.mailboxes:
         raise Invalid("a campaign needs a mailbox to send from", field="draft.mailboxes")
-    when, accepted = schedule(draft.window)
+    when, accepted = schedule(draft.window, today)
     steps = [
         {"type": "email", "delay": delay, "delay_unit": "days", "variants": [step_words(n, unsubscribe_text)]}
         for n, delay in enumerate(delays(draft.day_offsets), start=1)

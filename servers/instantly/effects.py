@@ -70,6 +70,7 @@ def _content(instantly: Instantly, draft: CampaignDraft) -> dict[str, Json]:
     options = instantly.options
     body, warning = drafts.campaign_body(
         draft,
+        instantly.clock.now().date(),
         open_tracking=options.open_tracking,
         stop_for_company=options.stop_for_company,
         unsubscribe_text=options.unsubscribe_text,

@@ -20,7 +20,7 @@ from servers.instantly.sandbox_requests import (
     stamp,
 )
 from servers.instantly.sandbox_traps import Traps
-from servers.instantly.timezones import ACCEPTED, EXACT, SHIFTED
+from servers.instantly.timezones import ACCEPTED, EXACT, NEAREST
 from shared.sandbox import Sandbox
 
 WORKSPACE = "019ffad2-8d52-7649-baa5-0000000000a1"
@@ -76,7 +76,7 @@ class Campaigns:
 
     @property
     def _zones(self) -> frozenset[str]:
-        everywhere = ACCEPTED | EXACT.keys() | SHIFTED.keys()
+        everywhere = ACCEPTED | EXACT.keys() | NEAREST.keys()
         return ACCEPTED if self.traps.on("closed_time_zones") else frozenset(everywhere)
 
     def routes(self) -> list[Route]:

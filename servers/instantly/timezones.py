@@ -4,10 +4,15 @@ Facts of the published API document (2026-08) and of the time zone database (202
 clock" is the same offset on every day of 2026 and 2027. Where several zones qualify, the one that agreed
 longest since 2012 stands here. Common names such as America/New_York, Europe/London and UTC are not
 accepted by Instantly.
+
+The tables only choose a zone. How far its clock is from the one asked for is measured each time, over the year ahead:
+should a country change its rules, the hours are moved and a warning says so, and mail never leaves outside of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.errors import Invalid
 from shared.ports import SendingWindow
@@ -218,35 +223,35 @@ SAME_CLOCK: Mapping[str, str] = {
     "Pacific/Apia": "",
 }
 
-# No accepted zone keeps this clock: the nearest one, and how many minutes it is ahead, least and most.
-SHIFTED: Mapping[str, tuple[str, int, int]] = {
-    "America/Adak": ("America/Anchorage", 60, 60),
-    "America/Atka": ("America/Anchorage", 60, 60),
-    "America/Ensenada": ("America/Anchorage", -60, -60),
-    "America/Los_Angeles": ("America/Anchorage", -60, -60),
-    "America/Miquelon": ("America/St_Johns", -30, -30),
-    "America/Santa_Isabel": ("America/Anchorage", -60, -60),
-    "America/Tijuana": ("America/Anchorage", -60, -60),
-    "America/Vancouver": ("America/Anchorage", -60, -60),
-    "Antarctica/Troll": ("Europe/Isle_of_Man", -60, 0),
-    "Asia/Gaza": ("Africa/Windhoek", -60, 0),
-    "Asia/Hebron": ("Africa/Windhoek", -60, 0),
-    "Atlantic/Azores": ("America/Godthab", -60, -60),
-    "Australia/Eucla": ("Asia/Dili", 15, 15),
-    "Australia/LHI": ("Australia/Melbourne", -30, 0),
-    "Australia/Lord_Howe": ("Australia/Melbourne", -30, 0),
-    "Canada/Pacific": ("America/Anchorage", -60, -60),
-    "Chile/EasterIsland": ("America/Santiago", 120, 120),
-    "Mexico/BajaNorte": ("America/Anchorage", -60, -60),
-    "NZ-CHAT": ("Pacific/Auckland", -45, -45),
-    "PST8PDT": ("America/Anchorage", -60, -60),
-    "Pacific/Chatham": ("Pacific/Auckland", -45, -45),
-    "Pacific/Easter": ("America/Santiago", 120, 120),
-    "Pacific/Gambier": ("Etc/GMT+10", -60, -60),
-    "Pacific/Kiritimati": ("Etc/GMT-13", -60, -60),
-    "Pacific/Marquesas": ("Etc/GMT+10", -30, -30),
-    "Pacific/Norfolk": ("Australia/Melbourne", -60, -60),
-    "Pacific/Pitcairn": ("America/Dawson", 60, 60),
+# No accepted zone keeps this clock: the nearest one.
+NEAREST: Mapping[str, str] = {
+    "America/Adak": "America/Anchorage",
+    "America/Atka": "America/Anchorage",
+    "America/Ensenada": "America/Anchorage",
+    "America/Los_Angeles": "America/Anchorage",
+    "America/Miquelon": "America/St_Johns",
+    "America/Santa_Isabel": "America/Anchorage",
+    "America/Tijuana": "America/Anchorage",
+    "America/Vancouver": "America/Anchorage",
+    "Antarctica/Troll": "Europe/Isle_of_Man",
+    "Asia/Gaza": "Africa/Windhoek",
+    "Asia/Hebron": "Africa/Windhoek",
+    "Atlantic/Azores": "America/Godthab",
+    "Australia/Eucla": "Asia/Dili",
+    "Australia/LHI": "Australia/Melbourne",
+    "Australia/Lord_Howe": "Australia/Melbourne",
+    "Canada/Pacific": "America/Anchorage",
+    "Chile/EasterIsland": "America/Santiago",
+    "Mexico/BajaNorte": "America/Anchorage",
+    "NZ-CHAT": "Pacific/Auckland",
+    "PST8PDT": "America/Anchorage",
+    "Pacific/Chatham": "Pacific/Auckland",
+    "Pacific/Easter": "America/Santiago",
+    "Pacific/Gambier": "Etc/GMT+10",
+    "Pacific/Kiritimati": "Etc/GMT-13",
+    "Pacific/Marquesas": "Etc/GMT+10",
+    "Pacific/Norfolk": "Australia/Melbourne",
+    "Pacific/Pitcairn": "America/Dawson",
 }
 
 ACCEPTED = frozenset(SAME_CLOCK)
@@ -254,6 +259,10 @@ EXACT: Mapping[str, str] = {
     **{zone: zone for zone in SAME_CLOCK},
     **{name: zone for zone, names in SAME_CLOCK.items() for name in names.split()},
 }
+
+
+YEAR = 366  # days ahead over which clocks are compared
+DAY = 24 * 60  # minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,25 +275,62 @@ class VendorWindow:
     warning: str = ""
 
 
-def vendor_window(window: SendingWindow) -> VendorWindow:
-    """The same hours in an accepted zone; where none keeps the clock, hours inside the window all year."""
+def vendor_window(window: SendingWindow, today: date) -> VendorWindow:
+    """The same hours in an accepted zone; where none keeps the clock, hours inside the window all year from today."""
     if window.start >= window.end:
         raise Invalid("the sending window must end after it starts, on the same day", field="window.end")
-    zone = EXACT.get(window.timezone)
-    if zone is not None:
+    zone = EXACT.get(window.timezone) or NEAREST.get(window.timezone) or _nearest(window.timezone, today)
+    least, most = ahead(zone, window.timezone, today)
+    if (least, most) == (0, 0):
         return VendorWindow(zone, window.start, window.end)
-    if window.timezone not in SHIFTED:
-        raise Invalid("no such IANA time zone", field="window.timezone")
-    zone, least, most = SHIFTED[window.timezone]
     start, end = _minutes(window.start) + most, _minutes(window.end) + least
-    if start < 0 or end > 24 * 60 - 1 or start >= end:
+    if start < 0 or end > DAY - 1 or start >= end:
         raise Invalid(f"these hours can't be expressed in {zone}, the nearest zone", field="window")
-    return VendorWindow(zone, _clock(start), _clock(end), _warning(zone, least, most))
+    moved = VendorWindow(zone, _clock(start), _clock(end))
+    return VendorWindow(zone, moved.start, moved.end, _warning(window, moved, exact=least == most))
 
 
-def _warning(zone: str, least: int, most: int) -> str:
-    told = "the hours are moved to match" if least == most else "the hours are narrowed to fit all year"
-    return f"Instantly accepts no zone with this clock; {zone} is used and {told}."
+def ahead(zone: str, asked: str, today: date) -> tuple[int, int]:
+    """By how many minutes the clocks of `zone` are ahead of those of `asked`, least and most, over a year from today.
+
+    Raises `Invalid` for a zone that isn't one.
+    """
+    try:
+        ours, theirs = ZoneInfo(zone), ZoneInfo(asked)
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise Invalid("no such IANA time zone", field="window.timezone") from error
+    found = [_offset(ours, moment) - _offset(theirs, moment) for moment in _moments(today)]
+    return min(found), max(found)
+
+
+def _moments(today: date) -> Iterator[datetime]:
+    """Once a day: where two clocks change in the same night, an hour apart, nobody is at work in between."""
+    for day in range(YEAR):
+        yield datetime.combine(today + timedelta(days=day), time(12), UTC)
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> int:
+    offset = moment.astimezone(zone).utcoffset()
+    return int(offset.total_seconds() // 60) if offset is not None else 0
+
+
+def _nearest(asked: str, today: date) -> str:
+    """For a zone that is in no table, because it is younger than this file: the accepted one that strays least."""
+
+    def strays(zone: str) -> tuple[int, int, str]:
+        least, most = ahead(zone, asked, today)
+        return most - least, max(abs(least), abs(most)), zone
+
+    return min(ACCEPTED, key=strays)
+
+
+def _warning(asked: SendingWindow, moved: VendorWindow, *, exact: bool) -> str:
+    told = "the same hours" if exact else "hours that lie within them all year"
+    return (
+        f"Instantly accepts no time zone with the clock of {asked.timezone}: the campaign is set to {moved.start} to "
+        f"{moved.end} in {moved.timezone}. By the clock of {asked.timezone} these are {told}, "
+        f"{asked.start} to {asked.end}."
+    )
 
 
 def _minutes(clock: str) -> int:

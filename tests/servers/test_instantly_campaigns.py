@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -62,7 +64,21 @@ async def test_weekdays_begin_with_sunday_at_the_vendor(world: World) -> None:
 async def test_a_zone_without_an_equal_is_told_in_the_outcome(world: World) -> None:
     outcome = await create(world, replace(DRAFT, window=SendingWindow(timezone="America/Los_Angeles")))
     assert outcome.detail["timezone"] == "America/Anchorage"
-    assert "hours are moved" in str(outcome.detail["warning"])
+    assert "no time zone with the clock of America/Los_Angeles" in str(outcome.detail["warning"])
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "America/Los_Angeles", "Europe/London"])
+async def test_mail_leaves_in_the_zone_asked_for_in_winter_and_in_summer(world: World, zone: str) -> None:
+    draft = replace(DRAFT, window=SendingWindow(timezone=zone, start="09:00", end="17:00"))
+    ref = await world.drafted(draft)
+    await world.enrolled(ref, people(8))
+    await tools.activate_campaign.function(world.instantly, ref, "c-1", await world.approve(draft=draft))
+    for day in (datetime(2026, 1, 14), datetime(2026, 7, 15)):
+        for clock, leaves in (("08:59", False), ("17:00", False), ("09:00", True)):
+            hour, minute = map(int, clock.split(":"))
+            at = day.replace(hour=hour, minute=minute, tzinfo=ZoneInfo(zone))
+            done = await world.act("run", campaign=ref, at=at.isoformat())
+            assert (done["sent"] > 0) is leaves, at
 
 
 async def test_creating_the_same_campaign_again_calls_nobody(world: World) -> None:
