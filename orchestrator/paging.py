@@ -11,18 +11,25 @@ Cursor = Annotated[
     str, Field(max_length=40, pattern=r"^[0-9]*$", description="next_cursor of the page before")
 ]
 Limit = Annotated[int, Field(ge=1, le=100)]
+FewLimit = Annotated[int, Field(ge=1, le=40)]  # of what carries texts from outside
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(max_length=200)]
 Reason = Annotated[str, Field(min_length=3, max_length=500)]
 ItemT = TypeVar("ItemT")
 FURTHEST = 10_000_000
+LONGEST = 100  # characters of a text in a list: a whole page of them fits an answer
 
 
-def offset_of(cursor: str) -> int:
-    """Where the page begins; `Invalid` for what no page of ours named."""
+def short(text: str) -> str:
+    """A text as a list shows it."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def offset_of(cursor: str, furthest: int = FURTHEST) -> int:
+    """Where the page begins; `Invalid` beyond the furthest that can be asked for."""
     offset = int(cursor) if cursor.isdecimal() else 0
-    if offset > FURTHEST:
-        raise Invalid("no page begins there", field="cursor", code="bad_cursor")
+    if offset > furthest:
+        raise Invalid(f"no page begins after {furthest:,}", field="cursor", code="bad_cursor")
     return offset
 
 

@@ -87,6 +87,7 @@ class RoutingRules(Strict):
     top_score: Points
     many_touches: Annotated[int, Field(ge=1)]
     escalations: dict[Trigger, EscalationRow]
+    closed_by_people_only: frozenset[Trigger] = frozenset()
     response_times: dict[str, Span]
 
     @model_validator(mode="after")

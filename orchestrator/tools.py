@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import artefacts, dossier, phase_tools, runs, stop_tools
+from orchestrator import artefacts, dossier, handoff_tools, phase_tools, runs, stop_tools
 from orchestrator.app import App
 from orchestrator.intake import LEAD
-from orchestrator.paging import Cursor, Id, Key, Limit, cut, following, offset_of
+from orchestrator.paging import Cursor, FewLimit, Id, Key, Limit, cut, following, offset_of, short
 from orchestrator.situation import situation
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
@@ -36,6 +36,9 @@ from orchestrator.views import (
 from shared.errors import Invalid
 from shared.pipeline_schema import handoff, lead, run_lead
 from shared.tool import Tool, reads
+
+MOST_HAPPENINGS = 60
+FURTHEST_ENTRY = 10_000  # of the audit log; what lies behind is for `swarm audit export`
 
 
 def _counts(found: dict[str, int]) -> tuple[Count, ...]:
@@ -90,29 +93,36 @@ async def list_runs(app: App, limit: Limit = 20, cursor: Cursor = "") -> RunList
     """Runs, newest first."""
     offset = offset_of(cursor)
     found, total = await runs.newest(app.kernel, limit, offset), await runs.count(app.kernel)
-    return RunList(tuple(map(_run, found)), *following(offset, len(found), total))
+    views = [replace(_run(one), message=short(one.message)) for one in found]
+    return RunList(tuple(views), *following(offset, len(found), total))
 
 
 @reads("A person's history", open_world=False)
 async def get_lead(app: App, who: Annotated[str, Field(min_length=3, max_length=500)]) -> LeadView:
-    """One person by id, e-mail or profile URL: found where, scored how, written to when, answered what."""
+    """One person by id, e-mail or profile URL: found where, scored how, written to when, answered what.
+
+    The latest entries; swarm://leads/{id} has more.
+    """
     found = await history(app.kernel, who)
     if found is None:
         raise Invalid("nobody is known by that name", field="who", code="not_found")
-    person = found["person"]
+    person, timeline = found["person"], found["timeline"]
     return LeadView(
         id=person["id"],
         name=person["name"],
         title=person["title"],
         company=person["company"],
         suppressed=person["suppressed"],
-        timeline=tuple(Happening(**entry) for entry in found["timeline"][-100:]),
+        timeline=tuple(
+            Happening(e["at"], e["what"], short(e["detail"])) for e in timeline[-MOST_HAPPENINGS:]
+        ),
+        omitted=max(0, len(timeline) - MOST_HAPPENINGS),
     )
 
 
 @reads("People of a run", open_world=False)
 async def list_leads(
-    app: App, run_id: Id, state: Key = "", limit: Limit = 50, cursor: Cursor = ""
+    app: App, run_id: Id, state: Key = "", limit: FewLimit = 25, cursor: Cursor = ""
 ) -> LeadList:
     """People of a run, best score first; `state` narrows: scored, disqualified, held, in_review, live, stopped."""
     offset = offset_of(cursor)
@@ -130,7 +140,10 @@ async def list_leads(
         lambda c: (c.execute(query).all(), c.execute(total).scalar() or 0)
     )
     people = [(LEAD.validate_json(row.data), row) for row in rows]
-    views = [LeadView(p.id, p.name, p.title, p.company, row.tier, row.score, row.state) for p, row in people]
+    views = [
+        LeadView(p.id, short(p.name), short(p.title), short(p.company), row.tier, row.score, row.state)
+        for p, row in people
+    ]
     return LeadList(tuple(views), *following(offset, len(views), count))
 
 
@@ -138,7 +151,7 @@ async def list_leads(
 async def list_reviews(app: App, limit: Limit = 50, cursor: Cursor = "") -> ReviewList:
     """Campaigns whose words wait for a person, most urgent first. A logged-in person decides, in the Gatekeeper."""
     waiting, next_cursor, left = cut(await dossier.queue(app.kernel), cursor, limit)
-    views = [ReviewView(w.id, w.name, w.tier, w.covered, w.held, w.due) for w in waiting]
+    views = [ReviewView(w.id, short(w.name), w.tier, w.covered, w.held, w.due) for w in waiting]
     return ReviewList(tuple(views), next_cursor, left)
 
 
@@ -194,12 +207,13 @@ async def check_suppression(
 
 
 @reads("The audit log", open_world=False)
-async def query_audit(app: App, limit: Limit = 20) -> AuditPage:
-    """The newest entries of the log, and whether all of it verifies against its signed checkpoints."""
+async def query_audit(app: App, limit: Limit = 20, cursor: Cursor = "") -> AuditPage:
+    """Entries of the log, newest first, and whether all of it verifies against its signed checkpoints."""
+    offset = offset_of(cursor, FURTHEST_ENTRY)
     verdict = await app.kernel.audit.verify()
-    entries = await app.kernel.audit.tail(limit)
+    entries = (await app.kernel.audit.tail(offset + limit))[offset:]
     views = [AuditEntry(int(str(e["seq"])), str(e["at"]), str(e["kind"]), str(e["cid"])) for e in entries]
-    return AuditPage(tuple(views), verdict.size, verdict.ok)
+    return AuditPage(tuple(views), verdict.size, verdict.ok, *following(offset, len(views), verdict.size))
 
 
 TOOLS: tuple[Tool, ...] = (
@@ -212,6 +226,7 @@ TOOLS: tuple[Tool, ...] = (
     list_reviews,
     get_review,
     list_handoffs,
+    handoff_tools.get_metrics,
     check_suppression,
     query_audit,
     phase_tools.research,
@@ -219,6 +234,8 @@ TOOLS: tuple[Tool, ...] = (
     phase_tools.implement,
     phase_tools.run_pipeline,
     phase_tools.cancel_run,
+    handoff_tools.acknowledge_handoff,
+    handoff_tools.close_handoff,
     stop_tools.suppress,
     stop_tools.pause_campaigns,
     stop_tools.engage_kill_switch,

@@ -115,6 +115,7 @@ class LeadView:
     state: str = ""
     suppressed: str = ""
     timeline: tuple[Happening, ...] = ()
+    omitted: int = 0  # earlier entries of the timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,20 @@ class HandoffList:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsView:
+    """Numbers; none names a person."""
+
+    events: tuple[Count, ...]
+    replies: tuple[Count, ...]
+    effects: tuple[Count, ...]
+    waiting: tuple[Count, ...]
+    oldest_minutes: tuple[Count, ...]
+    alerts: tuple[str, ...]
+    webhooks_failed: int
+    audit_unsigned: int
+
+
+@dataclass(frozen=True, slots=True)
 class SuppressionView:
     """Whether an address may be written to."""
 
@@ -199,3 +214,5 @@ class AuditPage:
     entries: tuple[AuditEntry, ...]
     size: int
     verified: bool
+    next_cursor: str = ""
+    omitted: int = 0

@@ -122,10 +122,13 @@ def text(value: object, structured: dict[str, Any]) -> str:
         said = _batch(value)
     else:
         said = _outline(structured)
-    return said if len(said) <= MAX_CHARACTERS else _shortened(said)
+    return shortened(said)
 
 
-def _shortened(said: str) -> str:
+def shortened(said: str) -> str:
+    """A text within its budget, cut at the end of a line."""
+    if len(said) <= MAX_CHARACTERS:
+        return said
     end = max(said.rfind("\n", 0, MAX_CHARACTERS - 100), MAX_CHARACTERS // 2)
     return f"{said[:end]}\n… {len(said) - end:,} more characters omitted; ask for less at a time."
 

@@ -1,4 +1,4 @@
-"""A server's tools over MCP: listed with their hints, called with checked arguments, answered in plain JSON.
+"""A server's tools, texts and prompts over MCP: listed with their hints, called with checked arguments.
 
 Built on the SDK's low-level server, because its comfortable one drops unknown arguments, repeats rejected
 values and pretty-prints answers. What a caller is told of a failure is written by us: `SwarmError` by its
@@ -9,30 +9,48 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from typing import Any
 
 import anyio
+from mcp import MCPError
 from mcp.server import CacheHint, ServerRequestContext
 from mcp.server.lowlevel import Server as Endpoint
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    Prompt,
+    PromptArgument,
+    PromptMessage,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
     TextContent,
+    TextResourceContents,
     Tool,
     ToolAnnotations,
 )
 
-from shared.answer import fitted, text
+from shared import resource
+from shared.answer import fitted, shortened, text
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, Fatal, Invalid, SwarmError
+from shared.foreign import clean
 from shared.kernel import open_kernel, running
 from shared.listener import Listener, listen
 from shared.progress import Told, telling
@@ -51,6 +69,7 @@ CORRELATION = "alpha-swarm/correlation"  # continue the caller's correlation id
 _CORRELATION_ID = re.compile(r"[0-9a-f]{8,64}")
 
 LIST_FRESH_MS = 60_000
+MARKDOWN = "text/markdown"
 MAX_BODY_BYTES = 16 * 1024 * 1024  # a thousand enrollments with every message
 PARENT_POLL_SECONDS = 1.0
 
@@ -89,7 +108,13 @@ class Offer:
 
 def build(server: Server, instance: object, offer: Offer = Offer()) -> Endpoint[Any]:
     """The MCP server for an opened instance. Schemas are built at the first listing, not at the start."""
-    tools = _Tools(server, instance, offer)
+    tools, texts = _Tools(server, instance, offer), _Texts(server, instance)
+    there: dict[str, Any] = {}
+    if server.resources:
+        there |= {"on_list_resources": texts.resources, "on_list_resource_templates": texts.templates}
+        there |= {"on_read_resource": texts.read}
+    if server.prompts:
+        there |= {"on_list_prompts": texts.prompts, "on_get_prompt": texts.prompt}
     return Endpoint(
         server.name,
         version=metadata.version("alpha-swarm"),
@@ -99,6 +124,7 @@ def build(server: Server, instance: object, offer: Offer = Offer()) -> Endpoint[
         get_tool_input_schema=tools.input_schema,
         on_list_tools=tools.list,
         on_call_tool=tools.call,
+        **there,
     )
 
 
@@ -147,6 +173,110 @@ class _Tools:
             structured = fitted(structured)
         content = [TextContent(text=text(value, structured))]
         return CallToolResult(content=[*content], structured_content=structured)
+
+
+class _Texts:
+    """Resources and prompts: listed whole, answered as text, within an answer's budget."""
+
+    def __init__(self, server: Server, instance: object) -> None:
+        self._server = server
+        self._instance = instance
+
+    async def resources(
+        self, _: ServerRequestContext[Any], __: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
+        """Those that there is one of."""
+        fixed = [one for one in self._server.resources if not one.variables]
+        return ListResourcesResult(
+            resources=[
+                Resource(
+                    name=one.name,
+                    title=one.title,
+                    uri=one.address,
+                    description=one.description,
+                    mime_type=MARKDOWN,
+                )
+                for one in fixed
+            ]
+        )
+
+    async def templates(
+        self, _: ServerRequestContext[Any], __: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        """Those whose address names something."""
+        open_ones = [one for one in self._server.resources if one.variables]
+        return ListResourceTemplatesResult(
+            resource_templates=[
+                ResourceTemplate(
+                    name=one.name,
+                    title=one.title,
+                    uri_template=one.address,
+                    description=one.description,
+                    mime_type=MARKDOWN,
+                )
+                for one in open_ones
+            ]
+        )
+
+    async def read(
+        self, _: ServerRequestContext[Any], params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
+        """One text."""
+        said = await self._said(partial(self._read, str(params.uri)))
+        return ReadResourceResult(
+            contents=[TextResourceContents(uri=params.uri, mime_type=MARKDOWN, text=said)]
+        )
+
+    async def _read(self, address: str) -> str:
+        for one in self._server.resources:
+            values = one.match(address)
+            if values is not None:
+                return await one.read(self._instance, **values)
+        raise Invalid("there is no such resource; list them", field="uri", code="not_found")
+
+    async def prompts(
+        self, _: ServerRequestContext[Any], __: PaginatedRequestParams | None
+    ) -> ListPromptsResult:
+        """All of them."""
+        return ListPromptsResult(
+            prompts=[
+                Prompt(
+                    name=one.name,
+                    title=one.title,
+                    description=one.description,
+                    arguments=[
+                        PromptArgument(name=a.name, description=a.description, required=a.required)
+                        for a in one.arguments
+                    ],
+                )
+                for one in self._server.prompts
+            ]
+        )
+
+    async def prompt(self, _: ServerRequestContext[Any], params: GetPromptRequestParams) -> GetPromptResult:
+        """One prompt, written for the arguments given."""
+        known = {one.name: one for one in self._server.prompts}
+        said = await self._said(partial(self._write, known.get(params.name), params.arguments or {}))
+        message = PromptMessage(role="user", content=TextContent(text=said))
+        return GetPromptResult(description=known[params.name].description, messages=[message])
+
+    async def _write(self, prompt: resource.Prompt | None, given: Mapping[str, str]) -> str:
+        if prompt is None:
+            raise Invalid("there is no such prompt; list them", field="name", code="not_found")
+        return await prompt.write(self._instance, **prompt.check(given))
+
+    async def _said(self, work: Callable[[], Awaitable[str]]) -> str:
+        """The text, cleaned and cut to its budget; a failure becomes the protocol's error, in our words."""
+        with correlated(secrets.token_hex(8)) as correlation_id:
+            try:
+                return shortened(clean(await work()))
+            except SwarmError as error:
+                code = INVALID_PARAMS if isinstance(error, Invalid) else INTERNAL_ERROR
+                told = {"kind": error.kind, "code": error.code, "correlation_id": correlation_id}
+                raise MCPError(code, error.message, told) from None
+            except Exception as error:  # noqa: BLE001  # the border: nothing unforeseen may reach the caller
+                logger("server").error("text failed", exc_info=error)
+                raise MCPError(INTERNAL_ERROR, "internal error", {"correlation_id": correlation_id}) from None
 
 
 def described(contract: Contract) -> Tool:

@@ -19,6 +19,7 @@ from shared.effect import Effect, Receipt
 from shared.errors import ConfigError
 from shared.kernel import Kernel
 from shared.ports import Crm, Documents, Enricher, LeadSource, Sequencer
+from shared.resource import Prompt, Resource
 from shared.settings import PortBinding, Settings
 from shared.tool import Tool
 from shared.webhook import WebhookSource
@@ -47,6 +48,8 @@ class Server:
     sandboxes: Mapping[str, Callable[[Path | None], ASGIApp]] = field(default_factory=dict)
     toolsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
 
 
 PROTOCOLS: Mapping[str, type] = {
