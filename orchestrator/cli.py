@@ -42,7 +42,9 @@ COMMANDS = {
     "lead": "people",
     "audit": "records",
     "effects": "records",
-    "reviews": "records",
+    "reviews": "queues",
+    "handoffs": "queues",
+    "replies": "queues",
     "metrics": "metrics",
 }
 

@@ -10,7 +10,7 @@ from shared.errors import Invalid
 Cursor = Annotated[
     str, Field(max_length=40, pattern=r"^[0-9]*$", description="next_cursor of the page before")
 ]
-Limit = Annotated[int, Field(ge=1, le=100)]
+Limit = Annotated[int, Field(ge=1, le=50)]
 FewLimit = Annotated[int, Field(ge=1, le=40)]  # of what carries texts from outside
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Key = Annotated[str, Field(max_length=200)]

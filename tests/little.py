@@ -15,6 +15,7 @@ from shared.errors import ConfigError, Conflict, Invalid, NotSent
 from shared.kernel import Kernel
 from shared.ports import BatchOutcome, Check, ContactPage, ContactRecord, ContactView, Extracted
 from shared.progress import Progress
+from shared.resource import Argument, Prompt, Resource
 from shared.settings import Settings, load_settings
 from shared.suite import Server
 from shared.telemetry import correlation
@@ -111,6 +112,39 @@ async def get_rarity(little: Little) -> Mapping[str, int]:
     return {"rare": 1}
 
 
+async def rules(little: Little) -> str:
+    """A text that there is one of, with something hidden in it."""
+    return "# Rules\u200b\n\nBe kind.\u202e"
+
+
+async def person(little: Little, id: str) -> str:  # noqa: A002 - the address calls it so
+    """A text by an id; too long, unknown or broken on request."""
+    if id == "nobody":
+        raise Invalid("nobody is known by that id", field="uri", code="not_found")
+    if id == "bug":
+        raise ValueError("connection string with password=hunter2")
+    return f"# {id}\n" + "line\n" * (20_000 if id == "long" else 1)
+
+
+async def greet(little: Little, name: str, style: str = "") -> str:
+    """A prompt with a needed and a free argument."""
+    return f"Greet {name}{' ' + style if style else ''}."
+
+
+RESOURCES = (
+    Resource("little://rules", "rules", "Rules", "What holds here.", rules),
+    Resource("little://people/{id}", "person", "A person", "By id.", person),
+)
+PROMPTS = (
+    Prompt(
+        "greet",
+        "Greet",
+        "Say hello.",
+        greet,
+        (Argument("name", "whom", required=True), Argument("style", "how")),
+    ),
+)
+
 TOOLS = (
     find_people,
     check_setup,
@@ -137,6 +171,8 @@ SERVER = Server(
     tools=TOOLS,
     ports=("documents",),
     toolsets={"rare": ("get_rarity",)},
+    resources=RESOURCES,
+    prompts=PROMPTS,
 )
 
 

@@ -21,6 +21,7 @@ from shared.effect import Outcome
 from shared.errors import Invalid
 
 commands = typer.Typer()
+LEAVES: Mapping[str, artefacts.Phase] = {"research": "research", "run": "plan"}
 Files = Annotated[list[Path] | None, typer.Option("--file", help="a CSV to take leads from; repeatable")]
 Posts = Annotated[list[str] | None, typer.Option("--post", help="a LinkedIn post whose commenters to take")]
 RunId = Annotated[str, typer.Argument(help="the run's id, see `swarm runs`")]
@@ -50,7 +51,9 @@ def _begin(files: list[Path] | None, posts: list[str] | None, asked: str, as_jso
         async with open_app(found, role="command") as app:
             # Only now: what is configured wrongly leaves nothing of people behind.
             params = await anyio.to_thread.run_sync(_params, found.home, files, posts, asked)
-            return await report_of(app, await _new(app, params))
+            made = await _new(app, params)
+            left = {} if made.state == "failed" else await _left(app, made.id, LEAVES[asked])
+            return await report_of(app, made) | left
 
     _tell(run(work), as_json)
 

@@ -1,4 +1,4 @@
-"""swarm audit · effects · reviews: proof, what was done outside, and what waits for a person."""
+"""swarm audit · effects: proof, and what was done outside."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +18,6 @@ from shared.checkpoint import notes_in
 from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.ledger import Row, find, key_like
-from shared.pipeline_schema import campaign, campaign_lead
 from shared.published import lines_of
 from shared.transcript import transcript
 
@@ -251,34 +250,3 @@ def _effect(row: Row, open_ones: Mapping[str, Doubt]) -> dict[str, Any]:
         "correlation_id": row.correlation_id,
         **told,
     }
-
-
-@commands.command()
-def reviews(as_json: AsJson = False) -> None:
-    """List campaigns that wait for a person. Deciding happens in the Gatekeeper."""
-
-    async def work() -> list[dict[str, Any]]:
-        async with kernel() as opened:
-            people = sa.select(sa.func.count()).where(
-                campaign_lead.c.campaign_id == campaign.c.id, campaign_lead.c.state == "drafted"
-            )
-            query = (
-                sa.select(
-                    campaign.c.id,
-                    campaign.c.name,
-                    campaign.c.tier,
-                    campaign.c.review_due,
-                    people.scalar_subquery().label("people"),
-                )
-                .where(campaign.c.state == "pending_review")
-                .order_by(campaign.c.review_due)
-            )
-            return await opened.store.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
-
-    rows = run(work)
-
-    def human(console: Console) -> None:
-        cells = [(r["id"], r["name"], r["people"], r["review_due"]) for r in rows]
-        console.print(table(f"{len(rows)} wait for a person", ("id", "campaign", "people", "due"), cells))
-
-    show(rows, as_json, human)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,25 @@ def test_toolsets_name_tools_of_the_server(server: Server) -> None:
 
 
 @pytest.mark.requirement("X6")
+def test_texts_and_prompts_have_titles_and_fit_their_functions(server: Server) -> None:
+    for one in server.resources:
+        assert one.title
+        assert one.description
+        assert list(signature(one.read).parameters)[1:] == list(one.variables), one.name
+    for prompt in server.prompts:
+        assert prompt.title
+        assert prompt.description
+        taken = list(signature(prompt.write).parameters.values())[1:]
+        assert [one.name for one in taken] == [one.name for one in prompt.arguments], prompt.name
+        needed = [one.name for one in taken if one.default is one.empty]
+        assert needed == [one.name for one in prompt.arguments if one.required], prompt.name
+
+
+def test_addresses_and_names_of_prompts_are_unique(server: Server) -> None:
+    for names in ([one.address for one in server.resources], [one.name for one in server.prompts]):
+        assert len(names) == len(set(names))
+
+
 def test_each_tool_is_as_its_snapshot_says(server: Server) -> None:
     for tool in listed(server):
         file, now = SNAPSHOTS / f"{tool.name}.json", json.dumps(wire(tool), indent=2) + "\n"

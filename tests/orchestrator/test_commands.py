@@ -334,6 +334,55 @@ def test_research_and_then_plan(swarm: Swarm, tmp_path: Path) -> None:
     assert swarm.done("research")["summary"]["funnel"]["sourced"] == 4  # a rehearsal used nobody up
 
 
+def test_the_three_phases_are_shown_listed_and_refused_without_a_persons_yes(swarm: Swarm) -> None:
+    _people(swarm.cwd / "people.csv", 4)
+    researched = swarm.done("research", "--file", "people.csv")
+    run_id = researched["id"]
+    assert researched["research"]["findings"]["people"] == 4
+    planned = swarm.done("plan", run_id)
+    assert (planned["plan"]["state"], planned["plan"]["check"]["people"]) == ("pending_review", 4)
+    assert [row["kind"] for row in swarm.done("reviews")] == ["words", "plan"]
+    kept = swarm.done("artefacts", run_id)["artefacts"]
+    assert [(one["phase"], one["version"]) for one in kept] == [("research", 1), ("plan", 1)]
+    for phase, words in (("research", "4 people researched"), ("plan", "4 × instantly.add_lead")):
+        shown = swarm("artefacts", run_id, phase)
+        assert (shown.code, words in shown.out) == (0, True), shown
+    effects = swarm.done("artefacts", run_id, "--effects")["effects"]
+    assert len(effects) == 18
+    assert swarm("artefacts", run_id, "--effects").out.count("instantly.add_lead") == 4
+    for more in ((), ("--dry-run",)):
+        refused = swarm("implement", run_id, *more, "--json")
+        assert (refused.code, refused.json["outcome"]["reason"]) == (1, "needs_approval")
+    assert swarm("artefacts", run_id, "nothing").code == 2
+    assert swarm("artefacts", "nobody").code == 2
+
+
+def test_a_run_is_researched_anew_and_cancelled(swarm: Swarm) -> None:
+    _people(swarm.cwd / "people.csv", 3)
+    run_id = swarm.done("research", "--file", "people.csv")["id"]
+    again = swarm.done("research", "--again", run_id)
+    assert (again["state"], again["turn"]) == ("researched", 2)
+    assert [(one["phase"], one["version"]) for one in again["artefacts"]] == [
+        ("research", 1),
+        ("research", 2),
+    ]
+    assert swarm("research", "--again", run_id, "--file", "people.csv").code == 2
+    assert swarm.done("plan", run_id)["plan"]["research"] == 2
+    cancelled = swarm.done("cancel", run_id, "--reason", "wrong list")
+    assert (cancelled["cancelled"], cancelled["paused"]) == (True, [])
+    assert swarm.done("runs", run_id)["state"] == "cancelled"
+    assert swarm.done("reviews") == []
+    assert not swarm.done("cancel", run_id)["cancelled"]
+    assert swarm("cancel", "nobody").code == 2
+
+
+def test_queues_of_people_are_listed(looking: Swarm) -> None:
+    for command in ("handoffs", "replies", "reviews"):
+        assert looking.done(command) == []
+        assert looking(command).code == 0
+    assert looking("handoffs", "--state", "lost").code == 2
+
+
 def test_a_stalled_launch_ends_with_seventy_five(swarm: Swarm, tmp_path: Path) -> None:
     _people(swarm.cwd / "people.csv", 2)
     run_id = swarm.done("run", "--file", "people.csv")["id"]

@@ -1,12 +1,13 @@
 """A server over MCP, in memory, in both protocol eras: what is listed, answered, refused and kept back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import structlog
-from mcp import Client
-from mcp.types import CallToolResult
+from mcp import Client, MCPError
+from mcp.types import CallToolResult, TextResourceContents
 
 from shared.answer import MAX_CHARACTERS, compact
 from shared.errors import ConfigError
@@ -231,3 +232,92 @@ async def test_the_process_ends_once_its_parent_is_another() -> None:
     parents, left, clock = iter([10, 10, 10, 1]), list[int](), Ticks()
     await watch_parent(clock, lambda: next(parents), left.append)  # type: ignore[arg-type]  # only sleeps
     assert (clock.slept, left) == (2, [0])
+
+
+# ── texts and prompts ────────────────────────────────────────────────────────────────────────────────────
+async def text_of(client: Client, address: str) -> str:
+    (content,) = (await client.read_resource(address)).contents
+    assert isinstance(content, TextResourceContents)
+    assert content.mime_type == "text/markdown"
+    return content.text
+
+
+async def test_texts_are_listed_by_whether_their_address_names_something(connect: Connect) -> None:
+    async with connect() as client:
+        fixed = (await client.list_resources()).resources
+        open_ones = (await client.list_resource_templates()).resource_templates
+        assert [one.uri for one in fixed] == ["little://rules"]
+        assert [one.uri_template for one in open_ones] == ["little://people/{id}"]
+        assert all(one.title and one.description for one in (*fixed, *open_ones))
+
+
+async def test_a_text_is_read_clean_and_within_its_budget(connect: Connect) -> None:
+    async with connect() as client:
+        assert await text_of(client, "little://rules") == "# Rules\n\nBe kind."
+        assert (await text_of(client, "little://people/anna%40corp.example")).startswith(
+            "# anna@corp.example\n"
+        )
+        long = await text_of(client, "little://people/long")
+        assert len(long) <= MAX_CHARACTERS
+        assert "more characters omitted" in long
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("little://nothing", "there is no such resource; list them"),
+        ("little://people/nobody", "nobody is known by that id"),
+        ("little://people/a/b", "there is no such resource; list them"),
+        ("little://people/..%2Fkeys", "that is no value for an address"),
+        ("little://people/" + "a" * 501, "that is no value for an address"),
+        ("little://people/bug", "internal error"),
+    ],
+)
+async def test_a_text_that_can_not_be_read_is_told_in_our_words(
+    connect: Connect, address: str, message: str
+) -> None:
+    with structlog.testing.capture_logs():
+        async with connect() as client:
+            with pytest.raises(MCPError) as refused:
+                await client.read_resource(address)
+    assert refused.value.message == message
+    assert refused.value.data["correlation_id"]
+    assert "hunter2" not in str(refused.value.error)
+
+
+async def test_prompts_are_listed_with_their_arguments_and_written_for_them(connect: Connect) -> None:
+    async with connect() as client:
+        (prompt,) = (await client.list_prompts()).prompts
+        assert [(one.name, one.required) for one in prompt.arguments or ()] == [
+            ("name", True),
+            ("style", False),
+        ]
+        got = await client.get_prompt("greet", {"name": "Anna", "style": "warmly"})
+        assert [(one.role, getattr(one.content, "text", "")) for one in got.messages] == [
+            ("user", "Greet Anna warmly.")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("wave", {}, "there is no such prompt; list them"),
+        ("greet", {}, "the argument name is needed"),
+        ("greet", {"name": "a" * 501}, "name is longer than 500 characters"),
+        ("greet", {"name": "Anna", "secret": "hunter2"}, "this prompt has no argument 'secret'"),
+    ],
+)
+async def test_a_prompt_asked_for_wrongly_names_what_is_wrong(
+    connect: Connect, name: str, arguments: dict[str, str], message: str
+) -> None:
+    async with connect() as client:
+        with pytest.raises(MCPError) as refused:
+            await client.get_prompt(name, arguments)
+    assert refused.value.message == message
+
+
+async def test_a_server_without_texts_says_that_it_has_none() -> None:
+    bare = replace(SERVER, resources=(), prompts=())
+    async with Client(build(bare, Little()), cache=None) as client:
+        assert client.server_capabilities.resources is None
+        assert client.server_capabilities.prompts is None
