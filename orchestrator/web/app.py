@@ -68,13 +68,13 @@ def _routes() -> list[BaseRoute]:
         *_get({"/login": login.show, "/setup/{token}": login.show_setup}),
         *_post({"/login": login.log_in, "/logout": login.log_out, "/setup/{token}": login.set_up}),
         *_get({"/": dashboard.show, "/campaigns": campaigns.show, "/handoffs": handoffs.show}),
-        *_get({"/campaigns/plans/{run}": plans.show, "/campaigns/plans/{run}/effects": plans.show_effects}),
-        *_get({"/campaigns/plans/{run}/findings": plans.show_findings}),
+        *_get({"/campaigns/plans/{id}": plans.show, "/campaigns/plans/{id}/effects": plans.show_effects}),
+        *_get({"/campaigns/plans/{id}/findings": plans.show_findings}),
         *_post(
-            {"/campaigns/plans/{run}/approve": plans.approve, "/campaigns/plans/{run}/reject": plans.reject}
+            {"/campaigns/plans/{id}/approve": plans.approve, "/campaigns/plans/{id}/reject": plans.reject}
         ),
-        *_post({"/campaigns/plans/{run}/edit": plans.edit}),
-        *_post({"/campaigns/plans/{run}/implement": plans.implement}),
+        *_post({"/campaigns/plans/{id}/edit": plans.edit}),
+        *_post({"/campaigns/plans/{id}/implement": plans.implement}),
         *_post({"/campaigns/{id}/pause": campaigns.pause, "/campaigns/{id}/resume": campaigns.resume}),
         *_get({"/reviews": reviews.show_queue, "/reviews/{id}": reviews.show}),
         *_post({"/reviews/{id}/read": reviews.read, "/reviews/{id}/approve": reviews.approve}),

@@ -74,7 +74,7 @@ def _waiting(connection: sa.Connection) -> list[Waiting]:
 @shown
 async def show(request: Request, visit: Visit) -> Response:
     """The plan as it stands, or an older version."""
-    app, run_id = desk(request).app, request.path_params["run"]
+    app, run_id = desk(request).app, request.path_params["id"]
     asked = request.query_params.get("version", "")
     plan = await plans.plan_of(app.kernel, run_id, int(asked) if asked.isdecimal() and len(asked) < 6 else 0)
     kept = await artefacts.kept(app.kernel, run_id)
@@ -108,7 +108,7 @@ def _offered(request: Request) -> dict[str, list[str]]:
 @shown
 async def show_effects(request: Request, visit: Visit) -> Response:
     """Every effect that would follow, a page at a time."""
-    kernel, run_id = desk(request).app.kernel, request.path_params["run"]
+    kernel, run_id = desk(request).app.kernel, request.path_params["id"]
     asked = request.query_params.get("page", "1")
     number = max(1, int(asked)) if asked.isdecimal() and len(asked) < 6 else 1
 
@@ -127,7 +127,7 @@ async def show_effects(request: Request, visit: Visit) -> Response:
 @shown
 async def show_findings(request: Request, visit: Visit) -> Response:
     """What research found, tier by tier."""
-    kernel, run_id = desk(request).app.kernel, request.path_params["run"]
+    kernel, run_id = desk(request).app.kernel, request.path_params["id"]
     found = await artefacts.get(kernel, run_id, "research")
     findings = surveying.findings_of(found)
     return await page(request, "findings.html", visit, run_id=run_id, kept=found, findings=findings)
@@ -136,7 +136,7 @@ async def show_findings(request: Request, visit: Visit) -> Response:
 @changing("approve")
 async def approve(request: Request, visit: Visit, form: Form) -> Response:
     """Yes to exactly what was shown."""
-    run_id = request.path_params["run"]
+    run_id = request.path_params["id"]
     await plan_review.approve(
         desk(request).app.kernel, run_id,
         person=visit.person, version=form.number("version"), content=form.text("content"),
@@ -147,7 +147,7 @@ async def approve(request: Request, visit: Visit, form: Form) -> Response:
 @changing("approve")
 async def reject(request: Request, visit: Visit, form: Form) -> Response:
     """No to all of it, and why."""
-    run_id, version = request.path_params["run"], form.number("version")
+    run_id, version = request.path_params["id"], form.number("version")
     await plan_review.reject(
         desk(request).app.kernel, run_id, person=visit.person, version=version, reason=form.text("reason")
     )
@@ -157,7 +157,7 @@ async def reject(request: Request, visit: Visit, form: Form) -> Response:
 @changing("approve")
 async def edit(request: Request, visit: Visit, form: Form) -> Response:
     """Decide one line otherwise."""
-    run_id = request.path_params["run"]
+    run_id = request.path_params["id"]
     given: dict[str, object] = {name: form.text(name).strip() for name in CHOICES}
     given["daily_limit"] = form.number("daily_limit") if form.text("daily_limit") else 0
     given["leave_out"] = form.text("leave_out") == "yes"
@@ -171,7 +171,7 @@ async def edit(request: Request, visit: Visit, form: Form) -> Response:
 @changing("approve")
 async def implement(request: Request, visit: Visit, form: Form) -> Response:  # noqa: ARG001 - nothing but the token is sent
     """Have the approved plan carried out."""
-    run_id = request.path_params["run"]
+    run_id = request.path_params["id"]
     outcome = await implementing.implement(
         desk(request).app, run_id, actor=visit.account.email, dry_run=False
     )

@@ -17,6 +17,10 @@ PAGES = ("/", "/reviews", "/campaigns", "/handoffs", "/leads", "/suppression", "
 FORMS: dict[str, Right] = {
     "/campaigns/x/pause": "stop",
     "/campaigns/x/resume": "resume",
+    "/campaigns/plans/x/approve": "approve",
+    "/campaigns/plans/x/reject": "approve",
+    "/campaigns/plans/x/edit": "approve",
+    "/campaigns/plans/x/implement": "approve",
     "/reviews/x/read": "approve",
     "/reviews/x/approve": "approve",
     "/reviews/x/reject": "approve",
