@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio.to_thread
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.markup import escape
