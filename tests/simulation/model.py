@@ -63,6 +63,7 @@ class Model:
     yes: dict[str, Approved] = field(default_factory=dict)
     status: dict[str, str] = field(default_factory=dict)  # key → as the ledger has it
     version: dict[str, int] = field(default_factory=dict)  # key → content of its row
+    reached: set[str] = field(default_factory=set)  # vendors at which there may be something to stop
     held: set[str] = field(default_factory=set)  # keys that the vendor has or will have
     ahead_until: float = 0.0  # a clock that went back may leave a place in the rate limit far ahead
 
@@ -121,7 +122,7 @@ class Model:
                 self.status[key] = "applied" if key in self.held else "failed"
 
     def _carried_out(self, op: Op, fault: str, now: float) -> set[tuple[str, str]]:
-        if self.safe:
+        if self.safe and not (op.stops and op.vendor in self.reached):
             return {("simulated", "safe_mode")}
         right = set(FAULTS[fault][op.repeatable])
         if fault == "stop_meanwhile" and op.stops:
@@ -131,6 +132,8 @@ class Model:
     def learn(self, op: Op, version: int, approval: str, outcome: Outcome) -> None:
         """What the ledger must say from now on."""
         claimed = outcome.status in {"applied", "failed", "in_doubt"}
+        if claimed and not op.stops:
+            self.reached.add(op.vendor)
         if op.needs_yes and claimed and self.status.get(op.key, "none") in FRESH:
             self.yes[approval].used_by = op.key
         if outcome.status == "replayed":
