@@ -5,14 +5,20 @@ A flow is a plain function of `step` and its arguments: `step("enrich 3", stage,
 from its first line, and finished steps answer from memory; a step in flight runs once more, so every stage is
 written to be repeated, with the ledger between it and the vendors.
 
-One process runs flows on a database (a file lock says which); others start flows through rows that it polls.
+SQLite       one process of a machine runs flows (a file lock says which), on a file beside the database; others
+             start flows through rows that it polls.
+PostgreSQL   any number of processes run flows, in a schema of their own in the database. Each is known there by the
+             id that its presence has, which is never used twice: the engine would take running flows away from a
+             namesake. What a dead one leaves unfinished is taken up by `recover`, once by one.
+
 Closing cuts off the stages under way, and leaves their flows unfinished for whoever opens the engine next.
 """
 
 import asyncio
 import concurrent.futures
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,13 +31,18 @@ from filelock import FileLock, Timeout
 from shared.clock import SystemClock
 from shared.effect import Json
 from shared.errors import Fatal
-from shared.store import sqlite
+from shared.postgres import Postgres
+from shared.sqlite import sqlite
 from shared.telemetry import correlated, logger
 
 log = logger("engine")
 # Raised by hand when flows change shape: what an older version left unfinished begins anew under the new one.
 VERSION = "flows-3"
 QUEUE = "flows"
+SCHEMA = "engine"  # on PostgreSQL
+ALONE = "slot-0"  # how the only process that runs flows is known
+SIDE_BY_SIDE = 8  # flows in one process
+PATIENCE = 30.0  # seconds for a lock, as for a file
 CLOSING_SECONDS = 40.0  # longer than any call to a vendor may take
 LOOK_SECONDS = 0.01
 # How a flow that nobody works on any more ended.
@@ -66,6 +77,22 @@ class EnginePort(Protocol):
     async def cancel(self, identifier: str) -> None:
         """Begin no further step."""
         ...
+
+    async def others(self) -> set[str]:
+        """The other processes that have flows under way, or had when they ended."""
+        ...
+
+    async def recover(self, gone: Collection[str]) -> int:
+        """Let anybody go on with the flows of processes that have ended. Returns how many there were."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnServer:
+    """Flows of several processes on one PostgreSQL server. `me`: this one's id, never used twice."""
+
+    url: str
+    me: str
 
 
 class _Unfinished(BaseException):
@@ -114,8 +141,10 @@ class _Engine:
         start: Callable[[str, dict[str, Any]], Any],
         busy: Callable[[], bool],
         destroy: Callable[[], None],
+        me: str,
     ) -> None:
         self._start = start
+        self.me = me
         self.busy = busy
         self.destroy = destroy
 
@@ -133,12 +162,25 @@ class _Engine:
     async def cancel(self, identifier: str) -> None:
         await anyio.to_thread.run_sync(DBOS.cancel_workflow, _versioned(identifier))
 
+    async def others(self) -> set[str]:
+        def unfinished() -> set[str]:
+            rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+            return {str(row.executor_id) for row in rows}
+
+        return await anyio.to_thread.run_sync(unfinished) - {self.me}
+
+    async def recover(self, gone: Collection[str]) -> int:
+        # The public `resume_workflows` doesn't ask whose a flow is by now: it would start one again that
+        # another process has just taken up.
+        again = DBOS._recover_pending_workflows  # noqa: SLF001 - only this one compares the executor
+        return len(await anyio.to_thread.run_sync(again, sorted(gone)))
+
 
 def _versioned(identifier: str) -> str:
     return f"{VERSION}/{identifier}"
 
 
-def _database(path: Path) -> sa.Engine:
+def _file(path: Path) -> sa.Engine:
     """The engine's own file: WAL, durable commits, one connection."""
     engine = sa.create_engine(
         f"sqlite:///{path}",
@@ -157,8 +199,25 @@ def _database(path: Path) -> sa.Engine:
 
 
 @asynccontextmanager
-async def open_engine(home: Path, flows: Mapping[str, Flow]) -> AsyncIterator[EnginePort]:
-    """Launch the engine and take up what an earlier process left. `Fatal` if another process runs it already."""
+async def open_engine(
+    home: Path, flows: Mapping[str, Flow], server: OnServer | None = None
+) -> AsyncIterator[EnginePort]:
+    """Launch the engine. Without a server it takes up what an earlier process left.
+
+    Raises `Fatal` if another process runs it on this folder already, `ConfigError` if the server can't be used.
+    """
+    with _alone(home) if server is None else _among_others():
+        stages = _Stages(asyncio.get_running_loop())
+        engine = await anyio.to_thread.run_sync(_launch, home, flows, stages, server)
+        try:
+            yield engine
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _close(engine, stages)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
     lock = FileLock(home / "engine.lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
@@ -167,16 +226,15 @@ async def open_engine(home: Path, flows: Mapping[str, Flow]) -> AsyncIterator[En
             "another process runs the pipeline on this data folder; stop it, or let it do the work",
             code="engine_busy",
         ) from error
-    stages = _Stages(asyncio.get_running_loop())
     try:
-        engine = await anyio.to_thread.run_sync(_launch, home, flows, stages)
-        try:
-            yield engine
-        finally:
-            with anyio.CancelScope(shield=True):
-                await _close(engine, stages)
+        yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _among_others() -> Iterator[None]:
+    yield
 
 
 async def _close(engine: _Engine, stages: _Stages) -> None:
@@ -191,19 +249,22 @@ async def _close(engine: _Engine, stages: _Stages) -> None:
     await anyio.to_thread.run_sync(engine.destroy)
 
 
-def _launch(home: Path, flows: Mapping[str, Flow], stages: _Stages) -> _Engine:
-    database = _database(home / "engine.db")
+def _launch(home: Path, flows: Mapping[str, Flow], stages: _Stages, server: OnServer | None) -> _Engine:
+    me = server.me if server else ALONE
+    # Two for each flow: its own, and one for the engine's look at what comes next.
+    database = Postgres(server.url, PATIENCE).pooled(SIDE_BY_SIDE) if server else _file(home / "engine.db")
     dbos = DBOS(
         config={
             "name": "alpha-swarm",
             "system_database_engine": database,
             "application_version": VERSION,
-            "executor_id": "slot-0",
+            "executor_id": me,
             "serializer": DBOSPortableJSONSerializer(),
             "max_executor_threads": 64,
             "log_level": "CRITICAL",
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": 0.2,
+            **({"dbos_system_schema": SCHEMA} if server else {}),
         }
     )
 
@@ -217,7 +278,8 @@ def _launch(home: Path, flows: Mapping[str, Flow], stages: _Stages) -> _Engine:
         destroy()
         raise
     # The engine's own list of what its threads run; it has no public name for it.
-    return _Engine(start, lambda: bool(dbos._active_workflows_set.activeList()), destroy)  # noqa: SLF001 - dbos tells it nowhere else
+    busy = dbos._active_workflows_set.activeList  # noqa: SLF001 - dbos tells it nowhere else
+    return _Engine(start, lambda: bool(busy()), destroy, me)
 
 
 def _register(flows: Mapping[str, Flow], stages: _Stages) -> Callable[[str, dict[str, Any]], Any]:
@@ -230,7 +292,7 @@ def _register(flows: Mapping[str, Flow], stages: _Stages) -> Callable[[str, dict
             return flows[flow](memoised, args)
 
     DBOS.launch()
-    DBOS.register_queue(QUEUE, worker_concurrency=8, polling_interval_sec=0.1)
+    DBOS.register_queue(QUEUE, worker_concurrency=SIDE_BY_SIDE, polling_interval_sec=0.1)
 
     def start(flow: str, args: dict[str, Any]) -> Any:
         return DBOS.enqueue_workflow(QUEUE, run, flow, args)

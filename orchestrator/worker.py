@@ -2,6 +2,9 @@
 
 Each part goes round by itself, so that stopping somebody never waits behind something slow; everything a part does
 may be repeated, so it may die at any instruction. A part that fails rests ever longer, and the others go on.
+
+On PostgreSQL several processes work: all of them run flows, one at a time does the rest. Another takes that over when
+it ends, and what it had begun.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +16,7 @@ import sqlalchemy as sa
 
 from orchestrator import inbox, marks, outreach, reconcile, runs, settled, standstill, stopping, watching
 from orchestrator.app import App
-from orchestrator.engine import ENDED, EnginePort, open_engine
+from orchestrator.engine import ENDED, EnginePort, OnServer, open_engine
 from orchestrator.later import Later
 from orchestrator.pipeline import flows
 from shared import publishing
@@ -31,6 +34,9 @@ HALT_SECONDS = 2.0
 PUBLISH_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
+DUTY_SECONDS = 1.0
+LEFT_SECONDS = 4.0  # twice this after it ended, what a process left behind is taken up
+DUTY = "worker"  # everything but flows, which one process at a time does
 GAVE_UP = "the pipeline gave up on it; the log has why, under the run's correlation id"
 Work = Callable[[], Awaitable[object]]
 
@@ -51,7 +57,9 @@ class Worker:
     app: App
     engine: EnginePort
     broken: dict[str, str] = field(default_factory=dict)  # parts that failed last time → kind of error
+    on_duty: bool = False
     _known: set[str] = field(default_factory=set)  # flows that were started already
+    _missed: set[str] = field(default_factory=set)  # processes that weren't there when last looked for
 
     async def serve(self) -> None:
         """Work until cancelled."""
@@ -70,20 +78,38 @@ class Worker:
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
+            ("left behind", LEFT_SECONDS, self.take_over),
             ("checkpoint", every, self._checkpoint),
             ("publish", PUBLISH_SECONDS, lambda: publishing.work(app.kernel, out)),
             ("halts", HALT_SECONDS, app.kernel.halts.look),
             ("watch", WATCH_SECONDS, lambda: watching.work(app.kernel, alerts, self.broken)),
         ]
         async with anyio.create_task_group() as tasks:
+            await self._look_for_duty()
+            tasks.start_soon(self._stay_on_duty)
             for part in parts:
                 tasks.start_soon(self._go_round, *part)
+
+    async def _stay_on_duty(self) -> None:
+        """Have the duty as soon as it is free."""
+        while True:
+            await self.app.kernel.clock.sleep(DUTY_SECONDS)
+            await self._look_for_duty()
+
+    async def _look_for_duty(self) -> None:
+        """Not knowing whether we have it counts as not having it."""
+        if not await self._once("duty", self._take_duty):
+            self.on_duty = False
+
+    async def _take_duty(self) -> None:
+        takes = self.app.kernel.presence.takes
+        self.on_duty = await self.app.kernel.store.write(lambda c: takes(c, DUTY))
 
     async def _go_round(self, name: str, every: float, work: Work) -> None:
         """Do one part again and again; its failure is told and doesn't stop the others."""
         failures = 0
         while True:
-            failures = 0 if await self._once(name, work) else failures + 1
+            failures = 0 if not self.on_duty or await self._once(name, work) else failures + 1
             rest = (
                 every if not failures else min(LONGEST_REST, max(every, 1.0) * 2.0 ** min(failures - 1, 10))
             )
@@ -126,6 +152,16 @@ class Worker:
             self._known.add(one.id)
         return started
 
+    async def take_over(self) -> int:
+        """Let flows go on whose process has ended. Returns how many.
+
+        One is missed twice before it counts as ended: it may only be between two connections.
+        """
+        others, alive = await self.engine.others(), self.app.kernel.presence.alive
+        missing = await self.app.kernel.store.read(lambda c: {one for one in others if not alive(c, one)})
+        ended, self._missed = missing & self._missed, missing - self._missed
+        return await self.engine.recover(ended) if ended else 0
+
     async def give_up(self) -> int:
         """Flows that ended without saying so in the rows that asked for them: say it there. Returns how many."""
         gone = 0
@@ -165,7 +201,9 @@ def _asked_for(connection: sa.Connection) -> list[Wanted]:
 @asynccontextmanager
 async def open_worker(app: App) -> AsyncIterator[Worker]:
     """An engine with every flow, and the parts going round beside what the caller does."""
-    async with open_engine(app.kernel.settings.home, flows(app)) as engine:
+    kernel = app.kernel
+    server = None if kernel.store.path else OnServer(kernel.settings.database_url, kernel.presence.id)
+    async with open_engine(kernel.settings.home, flows(app), server) as engine:
         worker = Worker(app, engine)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.serve)

@@ -228,6 +228,19 @@ class Postgres:
         """Nothing is held but connections, and whoever made one closes it."""
         self._engine.dispose()
 
+    def pooled(self, size: int) -> sa.Engine:
+        """For a library with transactions of its own: connections with the same promises, kept open."""
+        return sa.create_engine(
+            "postgresql+psycopg://",
+            creator=self._session,
+            isolation_level="READ COMMITTED",
+            hide_parameters=True,
+            use_native_hstore=False,
+            pool_size=size,
+            max_overflow=size,
+            pool_pre_ping=True,
+        )
+
     # ── connecting ───────────────────────────────────────────────────────────────────────────────────────
     def _session(self) -> Session:
         network: dict[str, str | int] = {

@@ -33,12 +33,13 @@ from shared.telemetry import logger
 
 log = logger("presence")
 HOLD = "SELECT pg_advisory_lock_shared(?)"
-# The two halves of a lock's number, as the server lists it.
 IS_HELD = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = ? AND objid = ? "
     "AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-LET_GO = "SELECT pg_advisory_unlock_all()"  # the session holds no other
+LET_GO = "SELECT pg_advisory_unlock_all()"
+IS_MINE = f"{IS_HELD} AND pid = pg_backend_pid()"
+TRY = "SELECT pg_try_advisory_lock(?)"
 COLUMNS = ("id", "host", "pid", "role", "started_at", "seen_at")
 ENTER = f"{insertion('process', COLUMNS)} ON CONFLICT (id) DO NOTHING"
 
@@ -58,6 +59,13 @@ class Presence(Protocol):
 
     def alive(self, connection: sa.Connection, other: str) -> bool:
         """Whether that process still runs; asks without waiting. Unknown ones don't."""
+        ...
+
+    def takes(self, connection: sa.Connection, duty: str) -> bool:
+        """In a write transaction: whether this process has a duty that one at a time has; taken if it is free.
+
+        To be asked again and again: whoever loses its session loses its duties.
+        """
         ...
 
 
@@ -82,6 +90,10 @@ class ByFile:
         except Timeout:
             return True
 
+    def takes(self, connection: sa.Connection, duty: str) -> bool:  # noqa: ARG002 - the answer is the same for all
+        """One process of a machine runs the pipeline (`engine.py` sees to it), and so it has every duty."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class BySession:
@@ -92,8 +104,18 @@ class BySession:
 
     def alive(self, connection: sa.Connection, other: str) -> bool:
         """Whether a session holds that process's lock."""
-        number = lock_number(f"process/{other}") % 2**64
-        return other == self.id or value(connection, IS_HELD, number >> 32, number % 2**32) > 0
+        return other == self.id or value(connection, IS_HELD, *_halves(f"process/{other}")) > 0
+
+    def takes(self, connection: sa.Connection, duty: str) -> bool:
+        """Whether the session that we write through holds that duty's lock, or can have it."""
+        if value(connection, IS_MINE, *_halves(f"duty/{duty}")):
+            return True
+        return bool(value(connection, TRY, lock_number(f"duty/{duty}")))
+
+
+def _halves(name: str) -> tuple[int, int]:
+    """A lock's number as the server lists it."""
+    return divmod(lock_number(name) % 2**64, 2**32)
 
 
 @asynccontextmanager

@@ -101,6 +101,7 @@ class Server:
         if not self.run("SELECT to_regclass('alembic_version')", name)[0][0]:
             return False
         tables = "; ".join(f'DELETE FROM "{table}"' for table in lead.metadata.tables)
+        tables += "; DROP SCHEMA IF EXISTS engine CASCADE"
         again = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
         guards = "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
         look = f"SELECT ({guards}), (SELECT version_num FROM alembic_version)"

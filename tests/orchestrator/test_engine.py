@@ -1,17 +1,40 @@
 """Flows outlive their process: what was finished answers from memory, what was cut off runs once more."""
 
 import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from orchestrator.engine import EnginePort, Step, open_engine
+from orchestrator.engine import EnginePort, OnServer, Step, open_engine
 from shared.clock import SystemClock
 from shared.errors import Fatal
+from tests.postgres import Server, name_in
 
 LOOK = 0.02
+
+
+Open = Callable[[Mapping[str, Any]], AbstractAsyncContextManager[EnginePort]]
+
+
+@pytest.fixture
+def opened(database: Mapping[str, str], tmp_path: Path) -> Open:
+    """An engine as a process opens it that comes after those before: it takes up what they left."""
+    processes = count()
+
+    @asynccontextmanager
+    async def opening(flows: Mapping[str, Any]) -> AsyncIterator[EnginePort]:
+        url = database.get("DATABASE_URL")
+        server = OnServer(url, f"process-{next(processes)}") if url else None
+        async with open_engine(tmp_path, flows, server) as engine:
+            await engine.recover(await engine.others())
+            yield engine
+
+    return opening
 
 
 class Flow:
@@ -46,27 +69,30 @@ async def _ended(engine: EnginePort, identifier: str) -> str:
     return status
 
 
-async def test_a_flow_runs_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_a_flow_runs_to_its_end(opened: Open) -> None:
     flow = Flow()
     flow.waits = False
-    async with open_engine(tmp_path, {"f": flow}) as engine:
+    async with opened({"f": flow}) as engine:
         await engine.start("f", "x", {})
         assert await _ended(engine, "x") == "SUCCESS"
         assert flow.ran == ["first", "second"]
 
 
-async def test_a_flow_goes_on_where_a_closed_engine_left_it(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_a_flow_goes_on_where_a_closed_engine_left_it(opened: Open) -> None:
     flow = Flow()
-    async with open_engine(tmp_path, {"f": flow}) as engine:
+    async with opened({"f": flow}) as engine:
         await engine.start("f", "x", {})
         await flow.reached.wait()
     flow.waits = False
-    async with open_engine(tmp_path, {"f": flow}) as engine:
+    async with opened({"f": flow}) as engine:
         assert await _ended(engine, "x") == "SUCCESS"
     assert flow.ran == ["first", "second", "second"]
 
 
-async def test_closing_lets_a_stage_write_down_what_it_did(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_closing_lets_a_stage_write_down_what_it_did(opened: Open) -> None:
     reached, written = anyio.Event(), []
 
     async def stage() -> dict[str, str]:
@@ -79,16 +105,17 @@ async def test_closing_lets_a_stage_write_down_what_it_did(tmp_path: Path) -> No
                 written.append("settled")
         return {}
 
-    async with open_engine(tmp_path, {"f": lambda step, _: step("only", stage)}) as engine:
+    async with opened({"f": lambda step, _: step("only", stage)}) as engine:
         await engine.start("f", "x", {})
         await reached.wait()
     assert written == ["settled"]
 
 
-async def test_a_second_start_of_the_same_id_does_nothing(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_a_second_start_of_the_same_id_does_nothing(opened: Open) -> None:
     flow = Flow()
     flow.waits = False
-    async with open_engine(tmp_path, {"f": flow}) as engine:
+    async with opened({"f": flow}) as engine:
         for _ in range(3):
             await engine.start("f", "x", {})
         await _ended(engine, "x")
@@ -97,8 +124,9 @@ async def test_a_second_start_of_the_same_id_does_nothing(tmp_path: Path) -> Non
         assert flow.ran == ["first", "second"]
 
 
-async def test_an_id_that_nobody_started_has_no_status(tmp_path: Path) -> None:
-    async with open_engine(tmp_path, {}) as engine:
+@pytest.mark.both_databases
+async def test_an_id_that_nobody_started_has_no_status(opened: Open) -> None:
+    async with opened({}) as engine:
         assert await engine.status("nobody") == ""
 
 
@@ -116,9 +144,10 @@ async def test_the_folder_is_free_again_once_the_engine_is_closed(tmp_path: Path
             pass
 
 
-async def test_a_cancelled_flow_begins_no_further_step(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+async def test_a_cancelled_flow_begins_no_further_step(opened: Open) -> None:
     flow = Flow()
-    async with open_engine(tmp_path, {"f": flow}) as engine:
+    async with opened({"f": flow}) as engine:
         await engine.start("f", "x", {})
         await flow.reached.wait()
         await engine.cancel("x")
@@ -130,3 +159,35 @@ async def test_commits_of_the_engine_are_durable(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "engine.db") as looking:
             assert looking.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         looking.close()
+
+
+async def test_only_what_a_process_left_is_taken_from_it(postgres: Server, tmp_path: Path) -> None:
+    flow = Flow()
+    with postgres.lent() as url:
+        async with open_engine(tmp_path, {"f": flow}, OnServer(url, "first")) as engine:
+            await engine.start("f", "x", {})
+            await flow.reached.wait()
+            assert await engine.others() == set()
+        flow.waits = False
+        async with open_engine(tmp_path, {"f": flow}, OnServer(url, "second")) as engine:
+            assert await engine.others() == {"first"}
+            assert await engine.recover(["somebody else"]) == 0
+            assert await engine.status("x") == "PENDING"
+            assert await engine.recover(["first"]) == 1
+            assert await _ended(engine, "x") == "SUCCESS"
+            assert (await engine.others(), await engine.recover(["first"])) == (set(), 0)
+    assert flow.ran == ["first", "second", "second"]
+
+
+async def test_flows_keep_to_a_schema_of_their_own_and_their_commits_are_durable(
+    postgres: Server, tmp_path: Path
+) -> None:
+    with postgres.lent() as url:
+        before = postgres.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", name_in(url))
+        async with open_engine(tmp_path, {}, OnServer(url, "me")):
+            tables = postgres.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'engine'", name_in(url))
+            assert tables[0][0] > 3
+            assert before == postgres.run(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", name_in(url)
+            )
+    assert not (tmp_path / "engine.db").exists()

@@ -1,6 +1,6 @@
 """The worker: each part goes round by itself, starts what rows ask for once, and outlives its own failures."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Engine:
         self.ended = ended
         self.started: list[str] = []
         self.asked = 0
+        self.left: set[str] = set()
+        self.recovered: list[str] = []
 
     async def start(self, flow: str, identifier: str, args: Args) -> None:
         self.started.append(identifier)
@@ -41,6 +43,13 @@ class Engine:
 
     async def cancel(self, identifier: str) -> None:
         raise NotImplementedError
+
+    async def others(self) -> set[str]:
+        return self.left
+
+    async def recover(self, gone: Collection[str]) -> int:
+        self.recovered.extend(gone)
+        return len(gone)
 
 
 async def _until(look: Any) -> None:
