@@ -243,18 +243,23 @@ async def until(look: Callable[[], Awaitable[FoundT]]) -> FoundT:
 
 
 @asynccontextmanager
-async def installed(folder: Path, binding: Binding = "in_process", *, safe: bool) -> AsyncIterator[Journey]:
-    """Emulators, servers bound as told, product, worker and Gatekeeper; all end with the context."""
+async def installed(
+    folder: Path, binding: Binding = "in_process", *, safe: bool, database: str = ""
+) -> AsyncIterator[Journey]:
+    """Emulators, servers bound as told, product, worker and Gatekeeper; all end with the context.
+
+    `database`: its address, where it isn't SQLite.
+    """
     config = folder / "config"
     shutil.copytree(CONFIG, config)
     async with AsyncExitStack() as stack:
         logged = stack.enter_context(capture_logs())
         address = await stack.enter_async_context(serve_all(load_settings(config, {})))
-        settings = _settings(folder, address, safe=safe)
+        settings = _settings(folder, address, database, safe=safe)
         if binding != "in_process":
             hosts = await stack.enter_async_context(hosted(settings)) if binding == "http" else {}
             _bind(config, dict.fromkeys(SERVERS, "stdio") | hosts)
-            settings = _settings(folder, address, safe=safe)
+            settings = _settings(folder, address, database, safe=safe)
         app = await stack.enter_async_context(open_app(settings, role="test"))
         await stack.enter_async_context(open_worker(app))
         gatekeeper = await stack.enter_async_context(listening(app))
@@ -265,11 +270,9 @@ async def installed(folder: Path, binding: Binding = "in_process", *, safe: bool
         yield Journey(app, witness, gatekeeper, logged)
 
 
-def _settings(folder: Path, address: str, *, safe: bool) -> Settings:
-    return load_settings(
-        folder / "config",
-        {"SWARM_HOME": str(folder / "home"), "SWARM_SANDBOX_URL": address, "SAFE_MODE": str(safe).lower()},
-    )
+def _settings(folder: Path, address: str, database: str, *, safe: bool) -> Settings:
+    environ = {"SWARM_HOME": str(folder / "home"), "SWARM_SANDBOX_URL": address, "DATABASE_URL": database}
+    return load_settings(folder / "config", {**environ, "SAFE_MODE": str(safe).lower()})
 
 
 def _bind(config: Path, bindings: Mapping[str, str]) -> None:

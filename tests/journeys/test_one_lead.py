@@ -27,6 +27,7 @@ from tests.journeys.journey import (
     who_asks_for_a_meeting,
     write_export,
 )
+from tests.postgres import Server
 
 TABLES = (
     schema.approval_item,
@@ -104,10 +105,10 @@ def unsubscribed(person: Prospect, campaign: str) -> dict[str, object]:
     }
 
 
-async def travelled(folder: Path, binding: Binding, *, safe: bool) -> Story:
+async def travelled(folder: Path, binding: Binding, *, safe: bool, database: str = "") -> Story:
     """Make the whole journey. In safe mode the file says everything, since a look-up would find nothing."""
     person = who_asks_for_a_meeting()
-    async with installed(folder, binding, safe=safe) as journey:
+    async with installed(folder, binding, safe=safe, database=database) as journey:
         export = write_export(journey.home / "export.csv", [person.row("Software" if safe else "")])
         run = await journey.to_review(export)
         await journey.approve(AE)
@@ -141,11 +142,16 @@ async def told(journey: Journey, person: Prospect, run: Run) -> Story:
     )
 
 
-@pytest.fixture(scope="module", params=["in_process", "stdio", "http"])
+@pytest.fixture(scope="module", params=["in_process", "stdio", "http", "stdio on postgresql"])
 def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """The live journey, once for each way of reaching the servers."""
-    folder = tmp_path_factory.mktemp(request.param)
-    return asyncio.run(travelled(folder, request.param, safe=False))
+    """The live journey, once for each way of reaching the servers; and once more with all of them on one server."""
+    binding, _, database = request.param.partition(" on ")
+    folder = tmp_path_factory.mktemp(binding)
+    if not database:
+        return asyncio.run(travelled(folder, binding, safe=False))
+    server: Server = request.getfixturevalue("postgres")
+    with server.lent() as url:
+        return asyncio.run(travelled(folder, binding, safe=False, database=url))
 
 
 @pytest.fixture(scope="module")
