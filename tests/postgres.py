@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -91,7 +92,8 @@ class Server:
 
     def _ready(self) -> str:
         name = self.make()
-        asyncio.run(_migrate(self.url(name)))
+        with ThreadPoolExecutor(1) as elsewhere:  # whoever asks may have a running loop
+            elsewhere.submit(asyncio.run, _migrate(self.url(name))).result()
         return name
 
     def _empty(self, name: str) -> bool:

@@ -17,9 +17,10 @@ from orchestrator.stops import suppress
 from orchestrator.worker import Worker, open_worker
 from shared.clock import SystemClock
 from shared.errors import NotSent
-from shared.kernel import Kernel
+from shared.kernel import Kernel, open_kernel
 from shared.pipeline_schema import campaign, stop
 from tests.orchestrator.world import alone, approved, people, planned, put, rows, run_state, the, world
+from tests.postgres import Server, name_in
 
 LONG = 20.0
 
@@ -189,3 +190,58 @@ async def test_when_the_process_that_works_ends_another_takes_over(live_kernel: 
 async def test_where_nobody_works_this_process_does(live_kernel: Kernel) -> None:
     async with somebody_works(alone(live_kernel)) as ours:
         assert ours
+
+
+# ── several processes ────────────────────────────────────────────────────────────────────────────────────
+async def test_one_of_several_has_the_duty_and_another_takes_over(
+    postgres: Server, settings_for: Any
+) -> None:
+    with postgres.lent() as url:
+        settings = settings_for(DATABASE_URL=url)
+        async with open_kernel(settings) as second:
+            there = Worker(alone(second), Engine())
+            async with open_kernel(settings) as first:
+                here = Worker(alone(first), Engine())
+                async with _going_round(here):
+                    await _until(lambda: _is(here.on_duty))
+                    async with _going_round(there):
+                        ours = await runs.create(first, {"asked": "run"})
+                        await _until(lambda: _is(f"run:{ours.id}" in here.engine.started))
+                        assert (there.on_duty, there.engine.started) == (False, [])
+            async with _going_round(there):
+                await _until(lambda: _is(f"run:{ours.id}" in there.engine.started))
+                assert there.on_duty
+
+
+async def test_who_lost_its_session_lost_its_duty(postgres: Server, settings_for: Any) -> None:
+    with postgres.lent() as url:
+        settings = settings_for(DATABASE_URL=url)
+        async with open_kernel(settings) as first, open_kernel(settings) as second:
+            assert await first.store.write(lambda c: first.presence.takes(c, "x"))
+            assert await first.store.write(lambda c: first.presence.takes(c, "x"))
+            assert not await second.store.write(lambda c: second.presence.takes(c, "x"))
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            postgres.run(f"SELECT pg_terminate_backend(pid) {others}", name_in(url))
+            assert await second.store.write(lambda c: second.presence.takes(c, "x"))
+            assert not await first.store.write(lambda c: first.presence.takes(c, "x"))
+
+
+async def test_flows_are_taken_over_from_whoever_is_missed_twice(postgres: Server, settings_for: Any) -> None:
+    with postgres.lent() as url:
+        settings = settings_for(DATABASE_URL=url)
+        async with open_kernel(settings) as first, open_kernel(settings) as second:
+            engine = Engine()
+            engine.left = {"1-gone", second.presence.id}
+            it = Worker(alone(first), engine)
+            assert (await it.take_over(), engine.recovered) == (0, [])
+            assert (await it.take_over(), engine.recovered) == (1, ["1-gone"])
+            engine.left = {"2-gone"}
+            await it.take_over()
+            engine.left = set()  # it was only between two connections, and went on
+            await it.take_over()
+            engine.left = {"2-gone"}
+            assert (await it.take_over(), engine.recovered) == (0, ["1-gone"])
+
+
+async def _is(true: bool) -> bool:
+    return true
