@@ -38,6 +38,7 @@ COMMANDS = {
     "resume": "safety",
     "safe-mode": "safety",
     "suppress": "people",
+    "unsuppress": "people",
     "suppression": "people",
     "lead": "people",
     "audit": "records",

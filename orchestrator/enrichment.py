@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from orchestrator import stops
 from orchestrator.app import App
 from orchestrator.intake import read_leads, write_lead
 from orchestrator.normalise import email
@@ -151,6 +152,7 @@ async def _write(
             where = (run_lead.c.run_id == run_id, run_lead.c.lead_id == identifier)
             values = {"state": "enriched", "enrichment": became.get(identifier, "")}
             connection.execute(sa.update(run_lead).where(*where).values(**values))
+        stops.follow_in(app.kernel, connection, list(current))
 
     await app.kernel.store.write(change)
 

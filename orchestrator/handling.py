@@ -221,6 +221,8 @@ def _suppress(
             log.warning("suppression.unreadable", code=error.code)
             continue
         stops.open_in(connection, address, reason, now, anew=new)
+    if reason not in stops.OF_AN_ADDRESS and addresses:
+        stops.hold_company_in(app.kernel, connection, addresses[0])
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────────────

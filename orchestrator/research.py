@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
-from orchestrator import runs
+from orchestrator import runs, stops
 from orchestrator.app import App
 from orchestrator.drift import lead_fingerprint
 from orchestrator.intake import import_path, join_run, read_leads, take_in
@@ -94,6 +94,7 @@ async def _take_page(app: App, run_id: str, page: LeadPage, url: str) -> None:
 
     def change(connection: sa.Connection) -> None:
         taken = take_in(connection, page.leads, now=now, batch=url, data_source="linkedin_provider")
+        stops.follow_in(app.kernel, connection, taken.lead_ids)
         join_run(connection, run_id, taken.lead_ids, BATCH)
 
     if page.leads:

@@ -17,17 +17,20 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from orchestrator.identity import addresses_of, at_domain, lead_of_address
-from shared.address import ascii_domain, registrable
+from shared.address import ascii_domain, bare, registrable
 from shared.clock import iso
 from shared.effect import canonical, digest
 from shared.errors import Invalid
 from shared.kernel import Kernel
-from shared.pipeline_schema import campaign_lead, stop
+from shared.pipeline_schema import campaign_lead, lead_key, stop
 from shared.schema import effect
 from shared.telemetry import correlation
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
+EMAIL = "email:"  # how a lead's key begins that is an address
+OF_AN_ADDRESS = frozenset({"bounced"})  # reasons that say nothing about the person
+SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")
 ADDING = "add_lead"
 
@@ -58,13 +61,80 @@ def suppress_in(
 ) -> bool:
     """In the caller's transaction, as `suppress`; `lead_id` names whose address it is, where that is known."""
     said = {"reason": reason, "source": source, "actor": actor}
-    if "@" not in target:
-        return _suppress_domain(kernel, connection, target, said)
+    if "@" not in bare(target):
+        return _suppress_domain(kernel, connection, bare(target), said)
     new = kernel.suppression.add_in(connection, target, **said)
     for address in addresses_of(connection, target, lead_id or lead_of_address(connection, target)):
         added = kernel.suppression.add_in(connection, address, **said)
         open_in(connection, address, reason, kernel.clock.now(), anew=new or added)
+    hold_company_in(kernel, connection, target)
     return new
+
+
+def hold_company_in(kernel: Kernel, connection: sa.Connection, address: str) -> bool:
+    """In the caller's transaction: this person opted out. True if so many there did that all of them are held.
+
+    A person lifts it (`swarm unsuppress`), as any other entry of the list.
+    """
+    try:
+        domain = kernel.suppression.company_of_opt_outs(connection, address, kernel.clock.now())
+    except Invalid:  # nobody can read it, so nobody is written to there
+        return False
+    if domain:
+        said = {"reason": "several people there opted out", "source": "rule", "actor": "system"}
+        _suppress_domain(kernel, connection, domain, said)
+    return bool(domain)
+
+
+def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]) -> int:
+    """In the caller's transaction: who opted out at one address did so at each that we learn of later.
+
+    For leads that were merged, or that an address was found for. A bounce is the address's own matter. Returns how
+    many addresses were added.
+    """
+    keys = (lead_key.c.lead_id.in_(lead_ids), lead_key.c.key.startswith(EMAIL))
+    known: dict[str, list[str]] = {}
+    for row in connection.execute(sa.select(lead_key).where(*keys)):
+        known.setdefault(row.lead_id, []).append(row.key.removeprefix(EMAIL))
+    added = 0
+    for addresses in (several for several in known.values() if len(several) > 1):
+        reasons = kernel.suppression.opted_out(connection, addresses)
+        theirs = next((why for why in reasons.values() if why not in OF_AN_ADDRESS), "")
+        for address in (one for one in addresses if theirs and one not in reasons):
+            added += kernel.suppression.add_in(connection, address, reason=theirs, source="another address")
+            open_in(connection, address, theirs, kernel.clock.now(), anew=True)
+    return added
+
+
+async def sweep(kernel: Kernel) -> int:
+    """Take whoever is on the list out of the campaigns they still run in; for a list that was imported.
+
+    Goes through those campaigns, not through the list, so that every spelling and every domain is found. Returns how
+    many were stopped.
+    """
+    after, stopped = "", 0
+    while True:
+        emails = await kernel.store.read(lambda c, after=after: _running(c, after))  # type: ignore[misc]  # mypy can't infer it
+        if not emails:
+            return stopped
+        stopped += await kernel.store.write(lambda c, emails=emails: _swept(kernel, c, emails))  # type: ignore[misc]  # as above
+        after = emails[-1]
+
+
+def _running(connection: sa.Connection, after: str) -> list[str]:
+    there = sa.select(campaign_lead.c.email).where(
+        campaign_lead.c.state.not_in(UNTOUCHED), campaign_lead.c.email > after
+    )
+    return list(connection.execute(there.distinct().order_by(campaign_lead.c.email).limit(SWEPT)).scalars())
+
+
+def _swept(kernel: Kernel, connection: sa.Connection, emails: Sequence[str]) -> int:
+    refused = [
+        one for one, why in kernel.suppression.check(connection, emails).items() if why == "suppressed"
+    ]
+    for email in refused:
+        open_in(connection, email, "on an imported list", kernel.clock.now(), anew=True)
+    return len(refused)
 
 
 def _suppress_domain(kernel: Kernel, connection: sa.Connection, target: str, said: Mapping[str, str]) -> bool:

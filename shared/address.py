@@ -18,8 +18,10 @@ from publicsuffixlist import PublicSuffixList
 from shared.errors import Invalid
 
 INVISIBLE = re.compile(
-    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe00-\ufe0f]"
+    r"[\u0080-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 DOTLESS = {"gmail.com", "googlemail.com"}
 LONGEST_DOMAIN = 253
 LONGEST_ADDRESS = 319  # characters on both sides of the @
@@ -29,6 +31,14 @@ LIKE_LATIN = frozenset("аеорсухһіјѕԁԛԝӏոցհսօɑοανυκρχ
 FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 PLAIN_DOMAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9])?")
 SAFE_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-]+")
+ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+"
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
+# Nothing but an address, in ASCII: nearly all of them.
+PLAIN = re.compile(rf"(?!')({ATOM}(?:\.{ATOM})*)@((?:{LABEL}\.)+{LABEL})")
+LONGEST_LOCAL = 64
+BRACKETED = re.compile(r"[<\[]([^<>\[\]]*@[^<>\[\]]*)[>\]]|<([^<>]*)>")
+SEVERAL = re.compile(r"[@\s,;<>]")  # unquoted before the last @: it is no single address
+COMMENT = re.compile(r"\([^()]*\)")
 
 
 @functools.cache
@@ -76,38 +86,59 @@ def registrable(domain: str) -> str:
 
 
 def read_address(text: str) -> Address:
-    """Take an address apart, however it was written: display name, angle brackets, case, tricks of Unicode.
+    """Take an address apart, however it was written: display name, brackets, case, comments, tricks of Unicode.
 
     Raises `Invalid` where nothing like an address is in it.
     """
+    plain = PLAIN.fullmatch(text) if len(text) <= LONGEST_ADDRESS else None
+    if plain is not None and "xn--" not in (domain := plain[2].lower()) and len(domain) <= LONGEST_DOMAIN:
+        return Address(plain[1].lower(), domain, False)  # the long way leads there too
     local, at, domain = bare(text).rpartition("@") if len(text) <= LONGEST else ("", "", "")
     local, domain = local.strip().casefold(), domain.strip().strip(".")
     if not at or not local or not domain or len(local) + len(domain) > LONGEST_ADDRESS:
         raise Invalid("not an e-mail address", field="email", code="not_an_address")
     local = unicodedata.normalize("NFKC", _unquoted(local))
+    if local[0] != '"' and SEVERAL.search(local):
+        raise Invalid("not one e-mail address", field="email", code="not_an_address")
     domain = ascii_domain(domain)
     return Address(local, domain, looks_alike(local) or _domain_looks_alike(unicode_domain(domain)))
+
+
+def is_sendable(text: str) -> bool:
+    """Whether it is nothing but an address, as it may stand in a mail: what is taken liberally isn't sent so."""
+    local, _, domain = text.rpartition("@")
+    if len(local) > LONGEST_LOCAL or len(domain) > LONGEST_DOMAIN:
+        return False
+    if text.isascii():
+        return PLAIN.fullmatch(text) is not None
+    return text == bare(text) and local != "" and "@" not in local and not any(c.isspace() for c in text)
 
 
 def bare(text: str) -> str:
     """What is left of an address without the ways of writing it down."""
     if not text.isascii():
         text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(FULL_STOPS)
-    cleaned = text.strip()
-    if bracketed := re.findall(r"<([^<>]*)>", cleaned):
-        cleaned = bracketed[-1].strip()  # what stands before it is a display name, whatever it holds
+    cleaned = CONTROLS.sub("", text).strip()
+    if "<" in cleaned or "[" in cleaned:
+        # What stands before it is a display name, whatever it holds.
+        found = [one[0] or one[1] for one in BRACKETED.findall(cleaned)]
+        cleaned = found[-1].strip() if found else cleaned
+    if "(" in cleaned and '"' not in cleaned and "@" in (rest := COMMENT.sub("", cleaned)):
+        cleaned = rest.strip()
     if cleaned[:7].casefold() == "mailto:":
         cleaned = unquote(cleaned[7:].split("?", 1)[0])
+    elif "@" not in cleaned and "%40" in cleaned:
+        cleaned = unquote(cleaned)
     quote = cleaned[:1]
     if quote in {"'", '"'} and len(cleaned) > 2 and cleaned.endswith(quote):
         cleaned = cleaned[1:-1]
-    return cleaned.strip().rstrip(".,;:!)>")
+    return cleaned.strip().lstrip("(<[,;:").rstrip(".,;:!)>]")
 
 
 def _unquoted(local: str) -> str:
     """Quotes are dropped where they change nothing: `"john"@` is `john@`, `"john smith"@` keeps them."""
-    inner = local[1:-1]
     quoted = len(local) > 2 and local[0] == local[-1] == '"'
+    inner = re.sub(r"\\(.)", r"\1", local[1:-1])
     return inner if quoted and SAFE_LOCAL.fullmatch(inner) else local
 
 

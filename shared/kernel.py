@@ -98,7 +98,9 @@ async def open_kernel(
         witnesses = Witnesses(store, clock, http, keys.audit_public, due.witnesses)
         audit = Audit(store, clock, keys, files_of(settings), witnesses, due)
         await audit.refuse_if_rolled_back()
-        suppression = Suppression(store, clock, keys.pepper, settings.safety.free_mail)
+        suppression = Suppression(
+            store, clock, keys.pepper, settings.safety.free_mail, settings.safety.suppression
+        )
         await suppression.refuse_if_key_changed()
         async with open_presence(store, clock, role) as presence:
             try:

@@ -8,6 +8,7 @@ from shared.checkpoint_rules import Checkpoints
 from shared.halt_rules import HaltRules
 from shared.sending_rules import Caps, RampUp
 from shared.strict import Strict
+from shared.suppression_rules import SuppressionRules
 
 
 class Approvals(Strict):
@@ -65,4 +66,5 @@ class SafetyFile(Strict):
     checkpoints: Checkpoints = Checkpoints()
     alerts: AlertRules = AlertRules()
     halts: HaltRules = HaltRules()
+    suppression: SuppressionRules = SuppressionRules()
     free_mail: tuple[str, ...] = ()

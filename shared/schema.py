@@ -83,6 +83,14 @@ suppression = sa.Table(
     text("lifted_by"),
     sqlite_with_rowid=False,
 )
+opt_out = sa.Table(  # who of a company opted out lately; keys as in the list
+    "opt_out",
+    metadata,
+    sa.Column("domain", sa.LargeBinary(17), primary_key=True),
+    sa.Column("person", sa.LargeBinary(17), primary_key=True),
+    text("at"),
+)
+sa.Index("opt_out_at", opt_out.c.at)
 approval = sa.Table(
     "approval",
     metadata,

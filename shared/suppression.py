@@ -1,28 +1,54 @@
 """Who must not be written to. Monotone: anything may add, only a named person lifts, with a reason.
 
 Held as keyed hashes: no address can be read from the list, it survives erasure, and it may hold a person before
-there is a lead. Checked in the transaction that claims an effect, never from a cache.
+there is a lead. Checked in the transaction that claims an effect, never from a cache. In whatever order, however
+often and from however many places entries come, the list ends as their union: one that stands is never touched again.
 """
 
-import hmac
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from shared.address import Address, ascii_domain, bare, is_public_suffix, read_address, registrable
+from shared.address import (
+    Address,
+    ascii_domain,
+    bare,
+    is_public_suffix,
+    is_sendable,
+    read_address,
+    registrable,
+)
 from shared.audit import Entry, append
 from shared.clock import Clock, iso
+from shared.commitment import KeyedHash
+from shared.effect import Json
 from shared.errors import Fatal, Invalid
+from shared.schema import opt_out
 from shared.schema import suppression as table
-from shared.sql import among, insertion, run
+from shared.sql import among, insertion, run, run_many, value
 from shared.store import Store
+from shared.suppression_rules import SuppressionRules
 
 EXACT, BROAD, DOMAIN, PROOF = b"e", b"b", b"d", b"p"
+KINDS = {"exact": EXACT, "broad": BROAD, "domain": DOMAIN, "proof": PROOF}
 NOBODY = {"", "system", "agent"}  # names under which no person acts
 HASH_BYTES = 16
-PROVE = f"{insertion('suppression', ('key', 'reason', 'source', 'actor', 'at'))} ON CONFLICT (key) DO NOTHING"
+MOST_LABELS = 10  # of a domain: as many of its parents are looked up
 STANDING = "SELECT key FROM suppression WHERE lifted_at = '' AND key IN"
+REASONS = "SELECT key, reason FROM suppression WHERE lifted_at = '' AND key IN"
+INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
+ADD = (
+    f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
+    "actor = excluded.actor, at = excluded.at, lifted_at = '', lifted_by = '' WHERE suppression.lifted_at <> ''"
+)
+PROVE = f"{INSERT} ON CONFLICT (key) DO NOTHING"
+OPTED_OUT = (
+    f"{insertion('opt_out', ('domain', 'person', 'at'))} "
+    "ON CONFLICT (domain, person) DO UPDATE SET at = excluded.at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,95 +60,82 @@ class Suppressed:
     at: str
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One entry of a list that comes in: its keys, and what is said of it."""
+
+    keys: tuple[bytes, ...]
+    reason: str
+    source: str
+    at: str
+
+
 class Suppression:
     """The do-not-contact list."""
 
-    def __init__(self, store: Store, clock: Clock, pepper: bytes, free_mail: Iterable[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        pepper: bytes,
+        free_mail: Iterable[str],
+        rules: SuppressionRules | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._pepper = pepper
+        self._hash = KeyedHash(pepper)
         self._free_mail = frozenset(domain.strip().lower() for domain in free_mail)
+        self._rules = rules or SuppressionRules()
 
     async def refuse_if_key_changed(self) -> None:
         """Stop when the hashes were made with another key: the list would be whole, and match nobody."""
-        mine = self.key(PROOF, "the key of this list")
         proofs = sa.select(table.c.key).where(sa.func.substr(table.c.key, 1, 1) == PROOF)
         held = await self._store.read(lambda c: c.execute(proofs).scalars().all())
-        if held and mine not in held:
+        if held and self.proof not in held:
             raise Fatal(
                 "the suppression list was made with another key than the one under SWARM_HOME/keys: "
                 "nobody on it would be recognised. Put the old keys back.",
                 code="key_changed",
             )
         if not held:
-            row = (mine, "proof of the key", "kernel", "system", iso(self._clock.now()))
+            row = (self.proof, "proof of the key", "kernel", "system", iso(self._clock.now()))
             await self._store.write(lambda c: run(c, PROVE, *row) and None)
+
+    # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def proof(self) -> bytes:
+        """The key that only a list made with this pepper has."""
+        return self.key(PROOF, "the key of this list")
 
     def key(self, kind: bytes, text: str) -> bytes:
         """17 bytes: what kind of key, and a keyed hash."""
-        return kind + hmac.digest(self._pepper, kind + text.encode(), "sha256")[:HASH_BYTES]
+        return kind + self._hash.of(kind + text.encode())[:HASH_BYTES]
 
     def keys_of(self, address: Address) -> tuple[bytes, ...]:
-        """Every key that would stop this address; domains from the whole one up to the registrable one."""
+        """Every key that would stop this address: its own two, and its domain's with all domains above it.
+
+        A domain that belongs to everybody is looked up too; it costs less than telling, and is never on the list.
+        """
         labels = address.domain.split(".")
-        top = len(address.registrable.split("."))
-        domains = [".".join(labels[i:]) for i in range(len(labels) - top + 1)] or [address.domain]
+        parents = [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))][-MOST_LABELS:]
         return (
             self.key(EXACT, address.exact),
             self.key(BROAD, address.broad),
-            *(self.key(DOMAIN, domain) for domain in domains),
+            *(self.key(DOMAIN, domain) for domain in parents),
         )
 
-    def check(self, connection: sa.Connection, addresses: Sequence[str]) -> dict[str, str]:
-        """In the caller's transaction: address → refusal reason, for each that may not be written to.
-
-        An address that can't be read is refused as a look-alike: sending is strict.
-        """
-        refused: dict[str, str] = {}
-        owners: dict[bytes, list[str]] = {}
-        for text in addresses:
-            try:
-                address = read_address(text)
-            except Invalid:
-                refused[text] = "look_alike"
-                continue
-            if address.look_alike:
-                refused[text] = "look_alike"
-            for key in self.keys_of(address):
-                owners.setdefault(key, []).append(text)
-        for key in self._found(connection, list(owners)):
-            refused.update(dict.fromkeys(owners[key], "suppressed"))
-        return refused
-
-    @staticmethod
-    def _found(connection: sa.Connection, keys: list[bytes]) -> list[bytes]:
-        return [row["key"] for row in among(connection, STANDING, keys)]
-
-    def add_in(
-        self, connection: sa.Connection, target: str, *, reason: str, source: str, actor: str = "system"
-    ) -> bool:
-        """In the caller's transaction: put an address or a domain on the list. True if it was not there.
+    def keys_for(self, target: str) -> tuple[bytes, ...]:
+        """The keys under which an address or a domain is put on the list.
 
         Raises `Invalid` for something that is neither, and for a free-mail domain.
         """
-        kinds = self._targets(target)
-        now = self._clock.now()
-        already = set(self._found(connection, kinds))
-        row = {"reason": reason, "source": source, "actor": actor, "at": iso(now)}
-        for key in kinds:
-            if key in already:
-                continue
-            connection.execute(sa.delete(table).where(table.c.key == key))
-            connection.execute(sa.insert(table).values(key=key, **row))
-        if len(already) < len(kinds):
-            payload = {"reason": reason, "source": source}
-            append(connection, [Entry("suppression.added", target, payload, actor)], now)
-        return len(already) < len(kinds)
-
-    def _targets(self, target: str) -> list[bytes]:
         if "@" in bare(target):
             address = read_address(target)
-            return [self.key(EXACT, address.exact), self.key(BROAD, address.broad)]
+            return (self.key(EXACT, address.exact), self.key(BROAD, address.broad))
+        return (self.key(DOMAIN, self._domain(target)),)
+
+    def _domain(self, target: str) -> str:
+        """The registrable domain, where it is one company's. Subdomains are stopped with it."""
         domain = registrable(ascii_domain(bare(target).strip(".")))
         if "." not in domain or is_public_suffix(domain):
             raise Invalid("expected an e-mail address or a domain", field="target", code="not_an_address")
@@ -132,21 +145,52 @@ class Suppression:
                 field="target",
                 code="free_mail",
             )
-        return [self.key(DOMAIN, domain)]
+        return domain
 
-    async def add(self, target: str, *, reason: str, source: str, actor: str = "system") -> bool:
-        """Put an address or a domain on the list, durably. True if it was not there."""
-        return await self._store.write(
-            lambda c: self.add_in(c, target, reason=reason, source=source, actor=actor)
-        )
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
+    def check(self, connection: sa.Connection, addresses: Sequence[str]) -> dict[str, str]:
+        """In the caller's transaction: address → refusal reason, for each that may not be written to.
+
+        Sending is strict: what isn't just an address, or passes for another one, is refused as a look-alike.
+        """
+        refused: dict[str, str] = {}
+        owners: dict[bytes, list[str]] = {}
+        for text in addresses:
+            try:
+                address = read_address(text)
+            except Invalid:
+                refused[text] = "look_alike"
+                continue
+            if address.look_alike or not is_sendable(text):
+                refused[text] = "look_alike"
+            for key in self.keys_of(address):
+                owners.setdefault(key, []).append(text)
+        for key in self._found(connection, list(owners)):
+            refused.update(dict.fromkeys(owners[key], "suppressed"))
+        return refused
+
+    @staticmethod
+    def _found(connection: sa.Connection, keys: Sequence[bytes]) -> list[bytes]:
+        return [bytes(row["key"]) for row in among(connection, STANDING, keys)]
+
+    def opted_out(self, connection: sa.Connection, addresses: Iterable[str]) -> dict[str, str]:
+        """In the caller's transaction: address → why this person, not just their company, is on the list."""
+        owners: dict[bytes, str] = {}
+        for text in addresses:
+            try:
+                owners |= dict.fromkeys(self.keys_for(text), text)
+            except Invalid:
+                continue
+        found = among(connection, REASONS, list(owners))
+        return {owners[bytes(row["key"])]: str(row["reason"]) for row in found}
+
+    async def refused(self, addresses: Sequence[str]) -> dict[str, str]:
+        """Address → reason, for each that may not be written to right now. The gate asks again."""
+        return await self._store.read(lambda c: self.check(c, addresses))
 
     async def find(self, target: str) -> Suppressed | None:
         """Why this address or domain is stopped, or None."""
-        keys = (
-            self.keys_of(read_address(target))
-            if "@" in bare(target)
-            else tuple(self._targets_or_none(target))
-        )
+        keys = self.keys_of(read_address(target)) if "@" in bare(target) else self._keys_or_none(target)
 
         def query(connection: sa.Connection) -> Suppressed | None:
             found = sa.select(table).where(table.c.key.in_(keys), table.c.lifted_at == "").limit(1)
@@ -155,32 +199,13 @@ class Suppression:
 
         return await self._store.read(query)
 
-    def _targets_or_none(self, target: str) -> list[bytes]:
+    def _keys_or_none(self, target: str) -> tuple[bytes, ...]:
         try:
-            return self._targets(target)
+            return self.keys_for(target)
         except Invalid as error:
             if error.code == "free_mail":
-                return []
+                return ()
             raise
-
-    async def refused(self, addresses: Sequence[str]) -> dict[str, str]:
-        """Address → reason, for each that may not be written to right now. The gate asks again."""
-        return await self._store.read(lambda c: self.check(c, addresses))
-
-    async def lift(self, target: str, *, actor: str, reason: str) -> bool:
-        """Take somebody off the list: only for a named person, with a reason. True if they were on it."""
-        if not reason.strip() or actor.strip().casefold() in NOBODY:
-            raise Invalid("lifting a suppression needs a named person and a reason", field="reason")
-        keys = self._targets(target)
-        now = self._clock.now()
-
-        def change(connection: sa.Connection) -> bool:
-            statement = sa.update(table).where(table.c.key.in_(keys), table.c.lifted_at == "")
-            changed = connection.execute(statement.values(lifted_at=iso(now), lifted_by=actor)).rowcount
-            append(connection, [Entry("suppression.lifted", target, {"reason": reason}, actor)], now)
-            return changed > 0
-
-        return await self._store.write(change)
 
     async def count(self) -> int:
         """Entries in force, broad keys not counted."""
@@ -188,3 +213,80 @@ class Suppression:
             table.c.lifted_at == "", sa.func.substr(table.c.key, 1, 1).in_((EXACT, DOMAIN))
         )
         return await self._store.read(lambda c: c.execute(query).scalar() or 0)
+
+    # ── adding ───────────────────────────────────────────────────────────────────────────────────────────
+    def add_in(
+        self, connection: sa.Connection, target: str, *, reason: str, source: str, actor: str = "system"
+    ) -> bool:
+        """In the caller's transaction: put an address or a domain on the list. True if it was not there.
+
+        Raises `Invalid` for something that is neither, and for a free-mail domain.
+        """
+        keys, now = self.keys_for(target), self._clock.now()
+        already = set(self._found(connection, keys))
+        new = [(key, reason, source, actor, iso(now)) for key in keys if key not in already]
+        run_many(connection, ADD, new)
+        if new:
+            payload = {"reason": reason, "source": source}
+            append(connection, [Entry("suppression.added", target, payload, actor)], now)
+        return bool(new)
+
+    def add_many_in(
+        self, connection: sa.Connection, entries: Sequence[Listed], *, about: str, actor: str
+    ) -> int:
+        """In the caller's transaction: put these on the list, with one entry in the log. How many were not there."""
+        already = set(self._found(connection, [key for one in entries for key in one.keys]))
+        rows: list[tuple[bytes, str, str, str, str]] = []
+        count = 0
+        for one in entries:
+            fresh = [key for key in one.keys if key not in already]
+            already.update(fresh)
+            count += bool(fresh)
+            rows += [(key, one.reason, one.source, actor, one.at) for key in fresh]
+        run_many(connection, ADD, rows)
+        if rows:
+            told = hashlib.sha256(b"".join(sorted(key for key, *_ in rows))).hexdigest()
+            payload: dict[str, Json] = {"new": count, "keys": told}
+            append(connection, [Entry("suppression.imported", about, payload, actor)], self._clock.now())
+        return count
+
+    async def add(self, target: str, *, reason: str, source: str, actor: str = "system") -> bool:
+        """Put an address or a domain on the list, durably. True if it was not there."""
+        return await self._store.write(
+            lambda c: self.add_in(c, target, reason=reason, source=source, actor=actor)
+        )
+
+    def company_of_opt_outs(self, connection: sa.Connection, address: str, now: datetime) -> str:
+        """In the caller's transaction: note that this person opted out.
+
+        Returns the company's domain where so many of its people did that all of it has to be held, else "". Free
+        mail is no company.
+        """
+        person = read_address(address)
+        domain, most = person.registrable, self._rules.hold_company_at
+        if not most or domain in self._free_mail or is_public_suffix(domain):
+            return ""
+        since = iso(now - timedelta(days=self._rules.hold_company_days))
+        key = self.key(DOMAIN, domain)
+        run(connection, "DELETE FROM opt_out WHERE at < ?", since)
+        run(connection, OPTED_OUT, key, self.key(BROAD, person.broad), iso(now))
+        count = value(connection, "SELECT count(*) FROM opt_out WHERE domain = ?", key)
+        return domain if count >= most and not self._found(connection, [key]) else ""
+
+    # ── lifting ──────────────────────────────────────────────────────────────────────────────────────────
+    def lift_in(self, connection: sa.Connection, target: str, *, actor: str, reason: str) -> bool:
+        """In the caller's transaction: take somebody off the list; the caller has checked who may. True if there."""
+        if not reason.strip() or actor.strip().casefold() in NOBODY:
+            raise Invalid("lifting a suppression needs a named person and a reason", field="reason")
+        keys, now = self.keys_for(target), self._clock.now()
+        statement = sa.update(table).where(table.c.key.in_(keys), table.c.lifted_at == "")
+        changed = connection.execute(statement.values(lifted_at=iso(now), lifted_by=actor)).rowcount
+        connection.execute(
+            sa.delete(opt_out).where(sa.or_(opt_out.c.domain.in_(keys), opt_out.c.person.in_(keys)))
+        )
+        append(connection, [Entry("suppression.lifted", target, {"reason": reason}, actor)], now)
+        return changed > 0
+
+    async def lift(self, target: str, *, actor: str, reason: str) -> bool:
+        """Take somebody off the list: only for a named person, with a reason. True if they were on it."""
+        return await self._store.write(lambda c: self.lift_in(c, target, actor=actor, reason=reason))

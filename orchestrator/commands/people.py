@@ -1,21 +1,34 @@
-"""swarm suppress · suppression · lead: who must not be written to, and one person's whole history."""
+"""swarm suppress · unsuppress · suppression · lead: who must not be written to, and one person's whole history."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from orchestrator import stops
-from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pairs, run, show, table
+from orchestrator import lists, stops
+from orchestrator.commands.outputs import write_new
+from orchestrator.commands.terminal import (
+    AsJson,
+    Reason,
+    confirmed,
+    kernel,
+    operator,
+    pairs,
+    progress,
+    run,
+    show,
+    table,
+)
 from orchestrator.timeline import history
 from shared.errors import Invalid
 from shared.schema import suppression as suppression_table
 from shared.suppression import DOMAIN, EXACT
 
 commands = typer.Typer()
-suppression = typer.Typer(help="Look at the do-not-contact list.", no_args_is_help=True)
+suppression = typer.Typer(help="The do-not-contact list: look, take in, give out.", no_args_is_help=True)
 commands.add_typer(suppression, name="suppression")
 
 
@@ -40,6 +53,92 @@ def suppress(
         as_json,
         f"{target} is suppressed." if result["added"] else f"{target} was on the list already.",
     )
+
+
+@commands.command()
+def unsuppress(
+    target: Annotated[str, typer.Argument(help="an e-mail address, or a company's domain")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, and who asked for it; goes into the audit log.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take somebody off the do-not-contact list. For the admin at this host; asks first.
+
+    What vendors hold against them (block list, do-not-contact mark) stays, and is lifted there by hand.
+    """
+    if not confirmed(f"May {target} be written to again?", yes):
+        raise typer.Exit(1)
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            lifted = await opened.suppression.lift(target, actor=operator().name, reason=reason)
+            still = await opened.suppression.find(target)
+            return {"target": target, "lifted": lifted, "still_suppressed": still is not None}
+
+    result = run(work)
+    human = f"{target} may be written to again." if result["lifted"] else f"{target} was not on the list."
+    if result["still_suppressed"]:
+        human = f"{target} is still suppressed, by its domain or another spelling."
+    show(result, as_json, human)
+
+
+@suppression.command("import")
+def import_list(
+    file: Annotated[Path, typer.Argument(help="addresses or domains, one a line, or CSV; or our own export")],
+    reason: Reason = "imported",
+    source: Annotated[str, typer.Option(help="where the list is from")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Put everybody in a file on the list; lines that can't be taken go into a quarantine file with their reason.
+
+    Taking the same file in twice changes nothing. Whoever is on it is taken out of running campaigns.
+    """
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            with _readable(file) as raw, progress(file.stat().st_size, "bytes", as_json) as told:
+                said = lists.Said(reason, source or file.name, operator().name)
+                return asdict(await lists.take_in(opened, raw, file.name, said, told))
+
+    result = run(work)
+
+    def human(console: Console) -> None:
+        kept = f"{result['new']} new, {result['known']} known before, {result['bad']} could not be taken"
+        console.print(f"{kept}; {result['stopped']} people taken out of campaigns.", highlight=False)
+        for problem in result["problems"]:
+            console.print(problem, markup=False, highlight=False)
+        if result["quarantine_file"]:
+            console.print(f"Those lines are in {result['quarantine_file']}", highlight=False, markup=False)
+
+    show(result, as_json, human)
+
+
+def _readable(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise Invalid(f"{file} can't be read: {error.strerror}", field="file") from error
+
+
+@suppression.command("export")
+def export_list(
+    file: Annotated[Path, typer.Argument(help="a new file; CSV of keyed hashes")], as_json: AsJson = False
+) -> None:
+    """Write the list to a file: keyed hashes with reason, source and time.
+
+    Only an installation with the same key can take it in.
+    """
+
+    async def work() -> int:
+        async with kernel() as opened:
+            total = await opened.suppression.count()
+            with progress(total, "entries", as_json) as told:
+                return await write_new(file, lists.export(opened), told)
+
+    count = run(work)
+    show({"file": str(file), "entries": count}, as_json, f"{count} entries in {file}")
 
 
 @suppression.command("check")

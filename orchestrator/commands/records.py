@@ -1,6 +1,5 @@
 """swarm audit · effects: proof, and what was done outside."""
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator.commands.outputs import write_new
 from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pairs, run, show, table
 from orchestrator.doubts import Doubt, doubts, resolve
 from shared.checkpoint import notes_in
@@ -133,26 +133,15 @@ def export(
     async def work() -> int:
         async with kernel() as opened:
             lines = transcript(opened.store, opened.keys, details=not without_details)
-            return await _write_new(file, lines)
+            return await write_new(file, _counted(lines))
 
     count = run(work)
     show({"file": str(file), "entries": count}, as_json, f"{count} entries in {file}")
 
 
-async def _write_new(file: Path, parts: AsyncIterator[list[str]]) -> int:
-    """Never over another file: it may be the last export that is whole. Returns the number of entries."""
-    count = 0
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            async for lines in parts:
-                await anyio.to_thread.run_sync(out.writelines, lines)
-                count += sum(line.endswith(ENTRY) for line in lines)
-            out.flush()
-            await anyio.to_thread.run_sync(os.fsync, out.fileno())
-    except OSError as error:
-        raise Invalid(f"{file} can't be written: {error.strerror}", field="file") from error
-    return count
+async def _counted(parts: AsyncIterator[list[str]]) -> AsyncIterator[tuple[int, str]]:
+    async for lines in parts:
+        yield sum(line.endswith(ENTRY) for line in lines), "".join(lines)
 
 
 @effects.command("list")

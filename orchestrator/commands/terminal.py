@@ -5,14 +5,15 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import anyio
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from shared.approval import Person
@@ -114,6 +115,17 @@ def fail(message: str, kind: str, status: int, field: str = "") -> NoReturn:
     else:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]{kind}[/]: {escape(message)}")
     sys.exit(status)
+
+
+@contextmanager
+def progress(total: int, unit: str, as_json: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, fed with how much is done; nothing where nobody looks."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit, total=max(1, total))
+        yield lambda done: bar.update(task, completed=min(done, total))
 
 
 def confirmed(question: str, yes: bool) -> bool:

@@ -1,18 +1,22 @@
 """The do-not-contact list: who is on it, and putting somebody on it."""
 
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator import stops
+from orchestrator import lists, stops
 from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, given, shown
+from orchestrator.web.uploads import Upload, uploading
 from shared.errors import Invalid
 from shared.suppression import Suppressed
 
 LONGEST = 320
+MEGABYTE = 1_000_000
+MOST_BYTES = 2 * MEGABYTE  # of a file; a larger one goes by the command line
 
 
 @shown
@@ -28,10 +32,12 @@ async def _page(
     asked: str = "",
     found: Suppressed | None = None,
     problem: str = "",
+    taken: lists.Taken | None = None,
 ) -> Response:
     count = await desk(request).app.kernel.suppression.count()
     status = HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK
-    values = {"asked": asked, "found": found, "problem": problem, "count": count}
+    values: dict[str, Any] = {"asked": asked, "found": found, "problem": problem, "count": count}
+    values |= {"taken": taken, "most_mb": MOST_BYTES / MEGABYTE}
     return await page(request, "suppression.html", visit, status=status, **values)
 
 
@@ -58,3 +64,15 @@ async def add(request: Request, visit: Visit, form: Form) -> Response:
     except Invalid as error:
         return await _page(request, visit, asked=target, problem=error.message)
     return done("/suppression", "suppressed" if new else "suppressed_before")
+
+
+@uploading("suppress", MOST_BYTES)
+async def upload(request: Request, visit: Visit, form: Upload) -> Response:
+    """Put everybody in a file on it; says which lines couldn't be taken."""
+    try:
+        reason = given(form.form, "reason")
+    except Invalid as error:
+        return await _page(request, visit, problem=error.message)
+    said = lists.Said(reason, "gatekeeper", visit.account.email)
+    taken = await lists.take_in(desk(request).app.kernel, form.file, form.name, said)
+    return await _page(request, visit, taken=taken)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.address import ascii_domain, is_public_suffix, read_address, registrable
+from shared.address import PLAIN, ascii_domain, is_public_suffix, is_sendable, read_address, registrable
 from shared.errors import Invalid
 
 SAME = [
@@ -22,11 +22,23 @@ SAME = [
     ("user@example.com", "user@example。com"),
     ("user@example.com", "'user@example.com'"),
     ("user@example.com", "user@example.com,"),
-    ("user@example.com", "(user@example.com)".strip("(")),
+    ("user@example.com", "(user@example.com)"),
+    ("user@example.com", "[user@example.com]"),
+    ("user@example.com", "user@example.com (Some One)"),
+    ("user@example.com", "Some One [mailto:user@example.com]"),
+    ("user@example.com", "user@example.com<mailto:user@example.com>"),
+    ("user@example.com", "user%40example.com"),
+    ("user@example.com", "us\x00er@exam\tple.com"),
+    ("user@example.com", "user @ example.com"),
+    ("user@example.com", "user@example.com\U000e0041"),
+    ("user@example.com", "us\u0085er@example.com"),
+    ("user@example.com", "\ufeffuser@example.com"),
+    ("user@example.com", ";user@example.com;"),
     ("user@bücher.example", "user@xn--bcher-kva.example"),
     ("user@bücher.example", "user@BÜCHER.example"),
     ("ren\u00e9@example.com", "rene\u0301@example.com"),
     ('"john"@example.com', "john@example.com"),
+    ('"jo\\hn"@example.com', "john@example.com"),
     ("what?ever@example.com", "What?ever@example.com"),
     ("o'brien@example.com", "O'Brien@example.com"),
 ]
@@ -100,11 +112,83 @@ def test_an_honest_address_of_any_script_is_no_look_alike(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "@", "jane", "jane@", "@example.com", "jane@exa mple.com", "jane@-", "a@" + "b" * 400, "x" * 5_000],
+    [
+        "jane@corp.com, joe@corp.com",
+        "jane@corp.com;joe@corp.com",
+        "jane doe@corp.com",
+        "",
+        "@",
+        "jane",
+        "jane@",
+        "@example.com",
+        "jane@exa mple.com",
+        "jane@-",
+        "a@" + "b" * 400,
+        "x" * 5_000,
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         read_address(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jane@corp.com",
+        "Jane.O'Hara+x@mail.corp.co.uk",
+        "müller@bücher.de",
+        "李@例え.jp",
+        "a@xn--bcher-kva.example",
+    ],
+)
+def test_nothing_but_an_address_may_be_sent_to(text: str) -> None:
+    assert is_sendable(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "jane",
+            "@corp.com",
+            "jane@",
+            "jane@corp",
+            "jane @corp.com",
+            "jane@corp.com ",
+            "jane@corp.com.",
+        ),
+        *(
+            "Jane <jane@corp.com>",
+            "mailto:jane@corp.com",
+            '"john smith"@corp.com',
+            "jane@corp.com\n",
+            "a@b@c.com",
+        ),
+        *("jane..doe@corp.com", ".jane@corp.com", "jane@-corp.com", "jane@corp..com", "x" * 65 + "@corp.com"),
+        *(
+            "ja\u200bne@corp.com",
+            "ｊane@corp.com",
+            "jane@corp.com, joe@corp.com",
+            "'jane@corp.com'",
+            "jane@cörp.com.",
+        ),
+        *("jane@" + "a" * 64 + ".com", "jane@" + "a." * 127 + "com", "jäne doe@corp.com", "jäne@x@corp.com"),
+    ],
+)
+def test_what_is_more_or_less_than_an_address_is_not_sent_to(text: str) -> None:
+    assert not is_sendable(text)
+
+
+@given(st.from_regex(PLAIN, fullmatch=True))
+def test_the_short_way_leads_where_the_long_one_does(text: str) -> None:
+    try:
+        short = read_address(text)
+    except Invalid:
+        return
+    long = read_address(f"<{text}>")
+    assert (short.exact, short.look_alike) == (long.exact, long.look_alike)
 
 
 @given(st.text(max_size=60))
