@@ -199,5 +199,4 @@ REQUIREMENTS: Mapping[str, Requirement] = {
 LATER: Mapping[str, str] = {
     "F14": "polling a vendor for lost webhooks comes with the reconciliation of events",
     "R6": "retry budget and breaker come with the vendor policies",
-    "U9": "bulk import, export and the ten-million-entry list",
 }

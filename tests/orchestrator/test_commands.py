@@ -20,7 +20,7 @@ from tests.conftest import CONFIG
 
 ROOT = CONFIG.parent
 GROUPS = {
-    "suppression": ("check", "list"),
+    "suppression": ("check", "list", "import", "export"),
     "audit": ("verify", "tail", "export", "checkpoint"),
     "effects": ("list", "show", "resolve"),
 }
@@ -403,6 +403,35 @@ def test_a_file_that_is_no_table_fails_the_run_with_a_sentence(swarm: Swarm) -> 
 
 
 # ── records ──────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("U9")
+def test_a_list_is_taken_in_and_given_out(swarm: Swarm) -> None:
+    (swarm.cwd / "list.csv").write_text("email,reason\nanna@corp.com,left\nnonsense,\nother.com,\n")
+    done = swarm.done("suppression", "import", "list.csv")
+    assert (done["new"], done["known"], done["bad"]) == (2, 0, 1)
+    assert Path(done["quarantine_file"]).is_file()
+    assert swarm.done("suppression", "import", "list.csv")["new"] == 0
+    assert swarm.done("suppression", "export", "out.csv")["entries"] == 3
+    assert "corp.com" not in (swarm.cwd / "out.csv").read_text()
+    assert swarm("suppression", "export", "out.csv").code == 2
+    assert swarm("suppression", "import", "missing.csv").code == 2
+    assert swarm.done("suppression", "import", "out.csv")["known"] == 3
+    assert "nonsense" not in swarm("suppression", "import", "list.csv").out
+
+
+@pytest.mark.requirement("U4")
+def test_somebody_is_taken_off_the_list_by_a_named_person_with_a_reason(swarm: Swarm) -> None:
+    swarm.done("suppress", "anna@corp.com")
+    assert swarm("unsuppress", "anna@corp.com", "--yes").code == 2, "without a reason"
+    assert swarm("unsuppress", "anna@corp.com", "--reason", "x").code == 2, "nobody to ask"
+    done = swarm.done("unsuppress", "anna@corp.com", "--reason", "she wrote us", "--yes")
+    assert done == {"target": "anna@corp.com", "lifted": True, "still_suppressed": False}
+    assert not swarm.done("suppression", "check", "anna@corp.com")["suppressed"]
+    swarm.done("suppress", "corp.com")
+    swarm.done("suppress", "anna@corp.com")
+    assert swarm.done("unsuppress", "anna@corp.com", "--reason", "x", "--yes")["still_suppressed"]
+    assert swarm("unsuppress", "gmail.com", "--reason", "x", "--yes").code == 2
+
+
 def test_the_log_is_verified_shown_signed_and_exported(swarm: Swarm) -> None:
     swarm.done("suppress", "anna@corp.com")
     assert swarm.done("audit", "verify")["ok"]

@@ -1,16 +1,23 @@
 """The do-not-contact list: any spelling stops, anyone may add, only a named person lifts."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as set_up
+from hypothesis import strategies as st
 
+from shared.clock import iso
 from shared.errors import Fatal, Invalid
 from shared.kernel import Kernel
 from shared.schema import suppression as table
 from shared.settings import Settings
+from shared.suppression import Listed
+from shared.suppression_rules import SuppressionRules
 from tests.shared.test_address import DIFFERENT, SAME, SAME_PERSON
-from tests.shared.world import Vendor, contact, kinds, opened
+from tests.shared.world import HandClock, Vendor, contact, kinds, opened, stricter
 
 pytestmark = pytest.mark.both_databases
 
@@ -152,3 +159,208 @@ async def test_a_list_whose_key_is_gone_does_not_start(settings_for: Make) -> No
     with pytest.raises(Fatal, match="another key"):
         async with opened(settings):
             raise AssertionError
+
+
+# ── whatever the order, the list is the union ────────────────────────────────────────────────────────────
+POOL = (
+    *(
+        "jane@corp.example",
+        "Jane+x@corp.example",
+        "JANE@CORP.EXAMPLE.",
+        "joe@corp.example",
+        "j.oe@corp.example",
+    ),
+    *(
+        "first.last@gmail.com",
+        "firstlast+tag@googlemail.com",
+        "other.example",
+        "mail.other.example",
+        "a@other.example",
+    ),
+    *("müller@bücher.example", "müller@xn--bcher-kva.example", "corp.example"),
+)
+ASKED = (
+    *(
+        "jane@corp.example",
+        "jane+y@corp.example",
+        "joe@corp.example",
+        "j.oe@corp.example",
+        "x@sub.other.example",
+    ),
+    *("firstlast@gmail.com", "f.irst.last@gmail.com", "müller@bücher.example", "nobody@elsewhere.example"),
+)
+
+
+class UndoneError(Exception):
+    """Ends a change of the database that was only tried."""
+
+
+async def tried(kernel: Kernel, try_: Callable[[sa.Connection], object]) -> object:
+    """What a change comes to; nothing of it stays."""
+    found: list[object] = []
+
+    def change(connection: sa.Connection) -> None:
+        found.append(try_(connection))
+        raise UndoneError
+
+    with pytest.raises(UndoneError):
+        await kernel.store.write(change)
+    return found[0]
+
+
+def state(kernel: Kernel, connection: sa.Connection, targets: Sequence[str]) -> tuple[object, object]:
+    """The keys and the answers after these were added in this order."""
+    connection.execute(sa.delete(table))
+    for target in targets:
+        kernel.suppression.add_in(connection, target, reason="opt_out", source="test")
+    standing = sa.select(table.c.key).where(table.c.lifted_at == "")
+    return frozenset(connection.execute(standing).scalars()), kernel.suppression.check(connection, ASKED)
+
+
+@pytest.mark.requirement("U4", "F12", "I4")
+@given(st.data())
+@set_up(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_in_any_order_and_however_often_the_list_ends_as_the_union(
+    kernel: Kernel, data: st.DataObject
+) -> None:
+    """A join-semilattice: commutative, associative, idempotent; and more opt-outs never let anybody through."""
+    one = data.draw(st.lists(st.sampled_from(POOL), max_size=8))
+    other = data.draw(st.lists(st.sampled_from(POOL), max_size=8))
+    mixed = data.draw(st.permutations([*one, *other, *one]))
+
+    def change(connection: sa.Connection) -> list[tuple[object, object]]:
+        return [
+            state(kernel, connection, targets) for targets in ([*one, *other], [*other, *one], mixed, one)
+        ]
+
+    first, second, third, fewer = await tried(kernel, change)  # type: ignore[misc]  # what `change` returns
+    assert first == second == third
+    assert fewer[0] <= first[0]
+    assert fewer[1].items() <= first[1].items()
+
+
+@pytest.mark.requirement("U4", "F12")
+@given(st.data())
+@set_up(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_lifting_one_entry_frees_nobody_who_asked_by_another(
+    kernel: Kernel, data: st.DataObject
+) -> None:
+    targets = data.draw(st.lists(st.sampled_from(POOL), min_size=1, max_size=8))
+    lifted = data.draw(st.sampled_from(targets))
+
+    def change(connection: sa.Connection) -> dict[str, str]:
+        state(kernel, connection, targets)
+        kernel.suppression.lift_in(connection, lifted, actor="Ada", reason="she wrote us")
+        left = [one for one in targets if set(kernel.suppression.keys_for(one)).isdisjoint(keys_of_lifted)]
+        asked = [one for one in left if "@" in one]
+        return {
+            one: kernel.suppression.check(connection, [one.rstrip(".")]).get(one.rstrip("."), "")
+            for one in asked
+        }
+
+    keys_of_lifted = set(kernel.suppression.keys_for(lifted))
+    answers = await tried(kernel, change)
+    assert set(answers.values()) <= {"suppressed"}  # type: ignore[attr-defined]  # what `change` returns
+
+
+@pytest.mark.both_databases
+@pytest.mark.requirement("U4", "F12", "F22")
+async def test_two_processes_at_the_same_people_end_with_all_of_them(settings_for: Make) -> None:
+    settings = settings_for(SAFE_MODE="false")
+    async with opened(settings) as one, opened(settings) as two:
+        people = [f"p{n}@corp{n % 7}.example" for n in range(60)]
+        await asyncio.gather(
+            *(stop(k, p) for k in (one, two) for p in (people if k is one else people[::-1]))
+        )
+        assert set(await one.suppression.refused(people)) == set(people)
+        assert await two.suppression.count() == 60
+        added = [kind for kind in await kinds(one) if kind == "suppression.added"]
+        assert len(added) == 60, "each was new once"
+        assert (await one.audit.verify()).ok
+
+
+@pytest.mark.requirement("U7")
+@pytest.mark.parametrize(
+    "text", ["Jane <jane@corp.example>", "jane@corp.example\n", "mailto:jane@corp.example"]
+)
+async def test_an_opt_out_may_be_written_anyhow_and_mail_not(kernel: Kernel, text: str) -> None:
+    assert await kernel.suppression.refused([text]) == {text: "look_alike"}
+    await stop(kernel, text)
+    assert await kernel.suppression.refused(["jane@corp.example"]) == {"jane@corp.example": "suppressed"}
+
+
+# ── companies ────────────────────────────────────────────────────────────────────────────────────────────
+def opted_out(kernel: Kernel, connection: sa.Connection, address: str) -> str:
+    return kernel.suppression.company_of_opt_outs(connection, address, kernel.clock.now())
+
+
+@pytest.mark.requirement("F22", "U6")
+async def test_three_people_of_one_company_within_thirty_days_hold_it(settings_for: Make) -> None:
+    clock = HandClock()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+
+        async def out(address: str) -> str:
+            return await kernel.store.write(lambda c: opted_out(kernel, c, address))
+
+        assert [await out(f"{name}@mail.corp.com") for name in ("ann", "Ann+x", "bob", "ann")] == [""] * 4
+        clock.move(31 * 86_400)
+        assert [await out(f"{name}@corp.com") for name in ("cat", "dan")] == [""] * 2
+        assert await out("eve@sub.corp.com") == "corp.com"
+        await kernel.suppression.add("corp.com", reason="held", source="rule")
+        assert await out("fay@corp.com") == "", "it is held already"
+
+
+@pytest.mark.requirement("U6")
+@pytest.mark.parametrize("domain", ["gmail.com", "web.de", "github.io"])
+async def test_people_at_a_domain_of_everybody_are_no_company(kernel: Kernel, domain: str) -> None:
+    for name in "abcdef":
+        said = await kernel.store.write(lambda c, n=name: opted_out(kernel, c, f"{n}@{domain}"))
+        assert said == ""
+
+
+async def test_a_company_is_never_held_where_the_rule_is_off(settings_for: Make) -> None:
+    off = SuppressionRules(hold_company_at=0)
+    async with opened(stricter(settings_for(), suppression=off)) as kernel:
+        for name in "abcdef":
+            assert await kernel.store.write(lambda c, n=name: opted_out(kernel, c, f"{n}@corp.com")) == ""
+
+
+async def test_lifting_a_company_begins_counting_anew(kernel: Kernel) -> None:
+    for name in "abc":
+        held = await kernel.store.write(lambda c, n=name: opted_out(kernel, c, f"{n}@corp.com"))
+    assert held == "corp.com"
+    await kernel.suppression.add("corp.com", reason="held", source="rule")
+    assert await kernel.suppression.lift("corp.com", actor="Ada", reason="they asked us")
+    assert await kernel.store.write(lambda c: opted_out(kernel, c, "d@corp.com")) == ""
+
+
+@pytest.mark.parametrize(
+    "domain", ["yahoo.co.uk", "hotmail.fr", "orange.fr", "t-online.de", "comcast.net", "126.com"]
+)
+@pytest.mark.requirement("U6")
+async def test_free_mail_of_many_countries_is_nobodys(kernel: Kernel, domain: str) -> None:
+    with pytest.raises(Invalid, match="everyone"):
+        await stop(kernel, domain)
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────────────
+def listed(kernel: Kernel, target: str) -> Listed:
+    return Listed(kernel.suppression.keys_for(target), "opt_out", "list", iso(kernel.clock.now()))
+
+
+@pytest.mark.both_databases
+@pytest.mark.requirement("U9")
+async def test_a_list_is_one_entry_of_the_log_and_counts_who_is_new(settings_for: Make) -> None:
+    async with opened(settings_for(SAFE_MODE="false")) as kernel:
+        await stop(kernel, "p1@corp.example")
+        entries = [listed(kernel, f"p{n % 50}@corp.example") for n in range(100)]
+
+        def change(connection: sa.Connection) -> int:
+            return kernel.suppression.add_many_in(connection, entries, about="list.csv", actor="Ada")
+
+        assert await kernel.store.write(change) == 49
+        assert await kernel.store.write(change) == 0
+        assert (await kinds(kernel)).count("suppression.imported") == 1
+        assert await kernel.suppression.count() == 50
+        assert await kernel.suppression.lift("p7@corp.example", actor="Ada", reason="x")
+        assert await kernel.store.write(change) == 1, "a list suppresses again whom a person had let go"

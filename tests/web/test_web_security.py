@@ -30,6 +30,7 @@ FORMS: dict[str, Right] = {
     "/leads": "read",
     "/suppression/check": "read",
     "/suppression/add": "suppress",
+    "/suppression/upload": "suppress",
     "/audit/verify": "read",
     "/safety/kill": "stop",
     "/safety/release": "relax",
