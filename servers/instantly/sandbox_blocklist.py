@@ -79,7 +79,7 @@ class Blocklist:
         """The whole list: without ids it needs no body at all."""
         if not self.traps.on("delete_takes_all"):
             raise RefusedError(400, "body must have required property 'ids'")
-        count = len(self.blocklist)
+        gone = list(self.blocklist.values())
         self.blocklist.clear()
-        self.sandbox.record("unblock_all", WORKSPACE, count=count)
-        return JSONResponse({"count": count})
+        self.sandbox.record("unblock_all", WORKSPACE, count=len(gone))
+        return JSONResponse(gone)

@@ -13,6 +13,7 @@ from servers.instantly import tools
 from servers.instantly.account import Instantly, open_instantly
 from servers.instantly.sandbox import build
 from shared.approval import Item, Person
+from shared.clock import Clock
 from shared.effect import Outcome, fingerprint
 from shared.kernel import Kernel, open_kernel
 from shared.ports import BatchOutcome, CampaignDraft, Enrollment, Message, ReplyMessage, SendingWindow
@@ -170,13 +171,17 @@ class Recorder(httpx.AsyncHTTPTransport):
 
 @asynccontextmanager
 async def open_world(
-    settings_for: Callable[..., Settings], *, transport: Recorder | None = None, **environ: str
+    settings_for: Callable[..., Settings],
+    *,
+    transport: Recorder | None = None,
+    clock: Clock | None = None,
+    **environ: str,
 ) -> AsyncIterator[World]:
-    """Safe mode off unless `environ` says otherwise; the emulator sends only when told."""
-    async with serve(build(pace=0)) as url:
+    """Safe mode off unless `environ` says otherwise; the emulator sends only when told, and has the same clock."""
+    async with serve(build(pace=0, clock=clock)) as url:
         settings = settings_for(**{"SAFE_MODE": "false", "INSTANTLY_BASE_URL": url, **environ})
         async with (
-            open_kernel(settings, transport=transport) as kernel,
+            open_kernel(settings, transport=transport, clock=clock) as kernel,
             open_instantly(kernel) as instantly,
             httpx.AsyncClient(base_url=url, trust_env=False) as http,
         ):

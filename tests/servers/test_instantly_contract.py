@@ -1,6 +1,7 @@
 """What we send to Instantly and what its emulator answers, against the vendor's published API document."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from servers.instantly import tools
 from servers.instantly.sandbox_requests import stamp
 from servers.instantly.timezones import ACCEPTED
 from shared.clock import SystemClock
+from shared.ports import ReplyMessage
 from shared.settings import Settings
 from tests.contract.openapi import Spec, load, validate_query, validate_request, validate_response
-from tests.servers.instantly_world import ALL_EVENTS, Recorder, World, open_world, people
+from tests.servers.instantly_world import ALL_EVENTS, DRAFT, Recorder, World, open_world, people
 
 DOCUMENT = Path(__file__).parents[3] / "shared/contracts/instantly/openapi-needed.json"
 LIVE_CALLS = {
@@ -30,6 +32,13 @@ LIVE_CALLS = {
     ("GET", "/accounts"),
     ("GET", "/webhooks"),
     ("POST", "/webhooks"),
+    ("PATCH", "/webhooks/{id}"),
+    ("POST", "/webhooks/{id}/resume"),
+    ("GET", "/workspaces/current"),
+    ("GET", "/emails/{id}"),
+    ("POST", "/emails/reply"),
+    ("GET", "/accounts/analytics/daily"),
+    ("POST", "/accounts/warmup-analytics"),
 }
 
 
@@ -44,7 +53,11 @@ def spec() -> Spec:
 async def journey(world: World) -> None:
     """Every tool once, and a campaign sent."""
     instantly, everyone = world.instantly, people(30)
+    made = await tools.ensure_webhooks.function(instantly, "http://127.0.0.1:9")
+    await world.ask("PATCH", f"/webhooks/{made.reference}", {"event_type": "email_sent"})
+    await world.act("disable_webhook", id=made.reference)
     await tools.ensure_webhooks.function(instantly, "http://127.0.0.1:9")
+    await tools.check_setup.function(instantly)
     await world.ask("DELETE", f"/webhooks/{(await world.ask('GET', '/webhooks')).json()['items'][0]['id']}")
     ref = await world.live(everyone)
     await world.enrolled(ref, [*everyone[:1], *people(32)[30:]])
@@ -55,10 +68,28 @@ async def journey(world: World) -> None:
         instantly, ref, since=stamp(SystemClock().now()).replace("20", "19", 1), unread_only=True
     )
     await tools.list_mailboxes.function(instantly)
+    await answer_somebody(world, everyone[0].email)
+    await tools.pause_campaign.function(instantly, ref, "done")
+    later = replace(DRAFT, daily_limit=20)
+    await tools.update_campaign.function(instantly, ref, later)
+    await tools.resume_campaign.function(instantly, ref, "c-1", await world.approve(draft=later))
     await tools.pause_campaign.function(instantly, ref, "done")
     await tools.remove_lead.function(instantly, everyone[0].email, "asked")
     await tools.add_to_blocklist.function(instantly, [everyone[0].email, "other.example"], "asked")
     await tools.list_blocklist.function(instantly, search="other")
+
+
+async def answer_somebody(world: World, email: str) -> None:
+    """Somebody writes twice, and gets an answer to each; the confirmation of the second is lost and looked up."""
+    for statuses in (("applied",), ("in_doubt", "replayed")):
+        message = (await world.act("receive", lead=email, text="What does it cost?"))["id"]
+        box = (await world.ask("GET", f"/emails/{message}")).json()["eaccount"]
+        reply = ReplyMessage(message, email, box, "Re: A question", "Less than you think.")
+        approval = await world.approve(replies=[reply])
+        for status in statuses:
+            outcome = await tools.send_reply.function(world.instantly, reply, approval)
+            assert outcome.status == status
+        await world.fault(kind="drop_after", method="POST", path="/emails/reply$")
 
 
 async def test_every_request_and_answer_of_a_journey_is_as_published(
@@ -108,6 +139,17 @@ async def test_what_the_emulator_answers_by_itself_is_as_published(
             ("DELETE", "/leads", {"campaign_id": ref}),
             ("GET", "/campaigns/00000000-0000-0000-0000-000000000000", None),
             ("POST", "/campaigns", {"name": "x"}),
+            ("GET", "/accounts/analytics/daily", None),
+            ("POST", "/emails/test", {"eaccount": "x@y.example"}),
+            ("POST", "/email-verification", {"email": "x@y.example"}),
+            ("POST", "/leads/update-interest-status", {"lead_email": "x@y.example", "interest_value": 1}),
+            (
+                "POST",
+                "/leads/update-interest-status",
+                {"lead_email": people(1)[0].email, "interest_value": 1},
+            ),
+            ("POST", "/leads", {"campaign": ref, "email": "x@y.example"}),
+            ("DELETE", "/block-lists-entries", None),
         ]
         for method, path, body in asked:
             answer = await world.ask(method, path, body)
