@@ -31,6 +31,7 @@ COMMANDS = {
     "artefacts": "phases",
     "cancel": "phases",
     "runs": "pipeline",
+    "undo": "pipeline",
     "status": "safety",
     "kill": "safety",
     "release": "safety",

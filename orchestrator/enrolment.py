@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from orchestrator import clearance
 from orchestrator.app import App
 from orchestrator.dossier import ENROLLMENT
 from orchestrator.passing import cured_by_time, may_pass
@@ -96,6 +97,11 @@ async def enrol(app: App, campaign_id: str, start: str) -> dict[str, int]:
     people = [row for row in await people_from(app, campaign_id, start) if _to_add(row)]
     if not people or not launch.vendor_ref:
         return {}
+    against = await clearance.refused(app, people)
+    await app.kernel.store.write(lambda c: _note(c, launch, against))
+    people = [row for row in people if str(row.lead_id) not in against]
+    if not people:
+        return {"refused": len(against)}
     added = await app.suite.sequencer.add_leads_to_campaign(
         campaign_ref=launch.vendor_ref,
         enrollments=[ENROLLMENT.validate_json(str(row.enrollment)) for row in people],
@@ -103,7 +109,7 @@ async def enrol(app: App, campaign_id: str, start: str) -> dict[str, int]:
     )
     ended = {str(row.lead_id): outcome for row, outcome in zip(people, added.outcomes, strict=True)}
     await app.kernel.store.write(lambda c: _note(c, launch, ended))
-    return dict(added.counts)
+    return {**added.counts, "refused": added.counts.get("refused", 0) + len(against)}
 
 
 def _to_add(row: Row) -> bool:

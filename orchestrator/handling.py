@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import marks, stops
+from orchestrator import marks, rereads, stops
 from orchestrator.app import App
 from orchestrator.escalation import Escalation, escalate, handoff
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
@@ -115,8 +115,10 @@ def _store(
     known = _about(connection, event)
     _keep(connection, event, known, now)
     _stop(app, connection, event, known, now)
-    if found is not None:
+    if found is not None and not _heard(connection, event):
         _answer(app, connection, event, known, found, now)
+    if known.lead and event.type in rereads.TELLING and not event.stops_contact:
+        rereads.note_in(connection, event.contact_ref, now, app.rules.routing.catching_up.reread_seconds)
     if event.type in marks.HAPPENED and known.lead:
         marks.note_in(connection, known.lead_id, known.campaign_id, marks.HAPPENED[event.type])
     if event.type == "campaign_completed" and known.campaign_id:
@@ -133,6 +135,15 @@ def _keep(connection: sa.Connection, event: Event, known: Known, now: datetime) 
         append(connection, [Entry(f"event.{event.type}", whom, {"vendor": event.vendor})], now)
 
 
+def _heard(connection: sa.Connection, event: Event) -> bool:
+    """Whether the same message was told under another id: by a webhook and, when it was late, by asking for it."""
+    same = (event_table.c.vendor == event.vendor, event_table.c.reference == event.reference)
+    another = event_table.c.id != f"{event.vendor}:{event.id}"
+    query = sa.select(event_table.c.id).where(*same, another, event_table.c.type == event.type).limit(1)
+    told_twice = event.type == "message_received" and bool(event.reference)
+    return told_twice and connection.execute(query).scalar() is not None
+
+
 # ── who and what it is about ─────────────────────────────────────────────────────────────────────────────
 def _about(connection: sa.Connection, event: Event) -> Known:
     """The lead and the campaign an event belongs to; a CRM's event may name only the CRM's own id."""
@@ -146,6 +157,9 @@ def _about(connection: sa.Connection, event: Event) -> Known:
     tier, score = (row.tier or "tier_4", row.score) if row else ("tier_4", 0)
     found = read_lead(connection, lead_id) if lead_id else None
     addresses = addresses_of(connection, event.email, lead_id)
+    others = event.detail.get("other_emails")  # of the same contact, as the CRM has it
+    for one in others if isinstance(others, list | tuple) else ():
+        addresses = tuple(dict.fromkeys((*addresses, *addresses_of(connection, str(one), ""))))
     return Known(found, addresses, campaign_id, cast("Tier", tier), score)
 
 
@@ -174,6 +188,7 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
         "campaign_id": known.campaign_id,
         "step": event.step,
         "variant": event.variant,
+        "reference": event.reference,
         "bounce": event.bounce or ("unknown" if event.type == "bounced" else ""),
         "detail": canonical({"reference": event.reference, "reason": event.reason}).decode(),
         "correlation_id": correlation(),

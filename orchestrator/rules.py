@@ -78,6 +78,16 @@ class OutOfOffice(Strict):
     without_date_days: Days
 
 
+class CatchingUp(Strict):
+    """How often the CRM is asked for what its webhooks missed; twice within a quarter of an hour at least."""
+
+    every_minutes: Annotated[float, Field(gt=0, le=7)] = 5
+    overlap_minutes: Annotated[float, Field(ge=2, le=24 * 60)] = 10
+    first_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24
+    whole_hours: Annotated[float, Field(gt=0, le=24 * 7)] = 24
+    reread_seconds: Annotated[float, Field(ge=0, le=300)] = 20
+
+
 class RoutingRules(Strict):
     """routing.yaml."""
 
@@ -89,6 +99,7 @@ class RoutingRules(Strict):
     escalations: dict[Trigger, EscalationRow]
     closed_by_people_only: frozenset[Trigger] = frozenset()
     response_times: dict[str, Span]
+    catching_up: CatchingUp = CatchingUp()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -26,6 +26,7 @@ from shared.schema import audit_checkpoint, relaxation
 from shared.settings import Settings
 from shared.store import Unavailable
 from shared.switches import Safety
+from shared.vault import lost_in
 
 MEGABYTE = 1_000_000
 A_DAY = timedelta(days=1)
@@ -35,7 +36,7 @@ WATCHED = frozenset(
     {
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
-        *("checkpoint", "worker_part", "disk"),
+        *("checkpoint", "worker_part", "credentials", "disk"),
     }
 )
 
@@ -56,6 +57,9 @@ class Facts:
     watched_over: bool = False  # somebody outside is to hold checkpoints
     free_mb: float = 0.0
     broken: Mapping[str, str] = field(default_factory=dict)  # part of the worker → kind of error
+    lost: Mapping[str, str] = field(
+        default_factory=dict
+    )  # vendor account without valid credentials → since when
 
 
 async def work(kernel: Kernel, alerts: Alerts, broken: Mapping[str, str]) -> int:
@@ -104,6 +108,7 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
             watched_over=bool(seen) or len(covered) > 1,
             free_mb=free / MEGABYTE,
             broken=dict(broken),
+            lost=lost_in(connection),
         )
 
     return await kernel.store.read(query)
@@ -222,6 +227,9 @@ def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     for part, kind in facts.broken.items():
         text = f"a part of the worker fails ({kind}) and is tried again"
         yield Alert("worker_part", "critical", text, 1, 0, "failures", "last round", part)
+    for account, since in facts.lost.items():
+        text = "this account's credentials are lost, and nothing reaches the vendor: a person must grant access anew"
+        yield Alert("credentials", "critical", text, 1, 0, "accounts", f"since {since}", account)
     if facts.free_mb < rules.disk_free_mb:
         text = "the disk that holds the data is nearly full"
         yield Alert("disk", "critical", text, round(facts.free_mb), rules.disk_free_mb, "MB free")

@@ -14,7 +14,18 @@ from dataclasses import dataclass, field
 import anyio
 import sqlalchemy as sa
 
-from orchestrator import inbox, marks, outreach, reconcile, runs, settled, standstill, stopping, watching
+from orchestrator import (
+    catching_up,
+    inbox,
+    marks,
+    outreach,
+    reconcile,
+    runs,
+    settled,
+    standstill,
+    stopping,
+    watching,
+)
 from orchestrator.app import App
 from orchestrator.engine import ENDED, EnginePort, OnServer, open_engine
 from orchestrator.later import Later
@@ -31,6 +42,7 @@ STOP_SECONDS = 0.5
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
+CATCH_UP_SECONDS = 5.0  # between looks at what is due; how often it is due says routing.yaml
 PUBLISH_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
@@ -77,6 +89,7 @@ class Worker:
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
+            ("catching up", CATCH_UP_SECONDS, lambda: catching_up.work(app)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
             ("left behind", LEFT_SECONDS, self.take_over),
             ("checkpoint", every, self._checkpoint),

@@ -142,6 +142,7 @@ event = sa.Table(
     *map(text, ("vendor", "type", "occurred_at", "received_at", "lead_id", "campaign_id")),
     sa.Column("step", N, nullable=False, server_default="0"),
     text("variant"),
+    text("reference"),  # the vendor's id of the message, job or opportunity
     text("bounce"),  # of what bounced, also of a reply that is a report of it: hard, soft, unknown
     text("detail", "{}"),
     text("correlation_id"),
@@ -149,6 +150,10 @@ event = sa.Table(
 sa.Index("event_lead", event.c.lead_id)
 sa.Index("event_received", event.c.received_at)
 sa.Index("event_campaign", event.c.campaign_id, event.c.type)
+sa.Index("event_reference", event.c.reference)
+# Contacts to be read again at the CRM, and since when what webhooks may have missed was asked for.
+reread = sa.Table("reread", metadata, sa.Column("contact_ref", T, primary_key=True), text("due_at"))
+watermark = sa.Table("watermark", metadata, sa.Column("name", T, primary_key=True), text("at"))
 reply = sa.Table(
     "reply",
     metadata,

@@ -145,6 +145,7 @@ sa.Index("effect_open", effect.c.status, effect.c.vendor)
 sa.Index("effect_campaign", effect.c.campaign)
 sa.Index("effect_target", effect.c.target)
 sa.Index("effect_settled", effect.c.settled_at)
+sa.Index("effect_correlation", effect.c.correlation_id)
 # Where something of ours may exist because it was really done there: in safe mode, what stops it is still done.
 reached = sa.Table(
     "reached",

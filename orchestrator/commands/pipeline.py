@@ -1,4 +1,4 @@
-"""swarm import · runs: leads in, and what became of them."""
+"""swarm import · runs · undo: leads in, what became of them, and what a run changed in the CRM put back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from orchestrator import artefacts, runs
+from orchestrator import artefacts, runs, undoing
 from orchestrator.app import App, open_app
 from orchestrator.commands.inputs import borrowed
-from orchestrator.commands.terminal import AsJson, pairs, run, settings, show, table
+from orchestrator.commands.terminal import AsJson, operator, pairs, run, settings, show, table
 from orchestrator.following import Watcher
 from orchestrator.intake import Imported, import_path
 from orchestrator.runs import Run
 from orchestrator.summary import summarise
+from orchestrator.undoing import Undone
 
 commands = typer.Typer()
 
@@ -113,3 +114,41 @@ def _full(console: Console, report: dict[str, Any]) -> None:
     for name, values in report["summary"].items():
         if isinstance(values, dict) and values:
             console.print(pairs(name, values))
+
+
+@commands.command()
+def undo(
+    run_id: Annotated[str, typer.Argument(help="the run's id, see `swarm runs`")], as_json: AsJson = False
+) -> None:
+    """Put back every CRM field, tag and stage that a run changed, if nobody changed it since; says what it couldn't.
+
+    New contacts and opportunities stay: nothing is deleted. Do-not-contact marks stay. In safe mode nothing is written.
+    """
+
+    async def work() -> list[Undone]:
+        async with open_app(settings(), role="command", ports=("crm",)) as app:
+            return await undoing.undo(app, run_id, actor=operator().name)
+
+    done = run(work)
+    counts: dict[str, int] = {}
+    for one in done:
+        counts[one.status] = counts.get(one.status, 0) + 1
+    plain: dict[str, Any] = {"run": run_id, "counts": counts, "writes": [asdict(one) for one in done]}
+    show(plain, as_json, lambda console: _print(console, done, counts))
+    if any(one.status in {"failed", "in_doubt", "refused"} for one in done):
+        raise typer.Exit(1)
+
+
+def _print(console: Console, done: list[Undone], counts: dict[str, int]) -> None:
+    if not done:
+        console.print("This run wrote nothing into the CRM.")
+        return
+    rows = [(one.status, one.action, one.target, _what(one)) for one in done if one.status != "restored"]
+    if rows:
+        console.print(table("Not put back, or only in part", ("", "write", "of", "why"), rows))
+    console.print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())), highlight=False)
+
+
+def _what(one: Undone) -> str:
+    fields = f" ({', '.join(one.kept)})" if one.kept else ""
+    return f"{one.message}{fields}".strip()

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from servers.ghl.dnd import tags_of, why_blocked
+from servers.ghl.dnd import addresses_of, tags_of, why_blocked
 from shared.effect import Json, digest
 from shared.event import Event, EventType
 from shared.settings import VendorSettings
@@ -98,7 +98,13 @@ def _contact(kind: str, whole: Mapping[str, Any]) -> Event:
         contact_ref=_text(whole, "id") or _text(whole, "contactId"),
         stops_contact=bool(reason),
         reason=reason,
-        detail={"tags": list[Json](sorted(tags_of(_lists(whole)))), "type": kind},
+        detail={
+            "tags": list[Json](sorted(tags_of(_lists(whole)))),
+            "other_emails": list[Json](
+                addresses_of(whole)[1:] if whole.get("email") else addresses_of(whole)
+            ),
+            "type": kind,
+        },
     )
 
 

@@ -1,8 +1,8 @@
 """Looking people up: by id, by address, everyone of an address; and what a look says about a write in doubt."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 
@@ -12,9 +12,10 @@ from servers.ghl.dialect import Raw
 from servers.ghl.dnd import addresses_of, same, tags_of
 from shared.address import read_address
 from shared.effect import Effect, Outcome, Receipt, digest
-from shared.errors import Invalid
+from shared.errors import Invalid, SwarmError
 from shared.gate import Lookup
 
+T = TypeVar("T")
 ALREADY = "already"
 MOST_DUPLICATES = 20  # contacts of one person that are read
 
@@ -60,19 +61,34 @@ async def all_of(ghl: Ghl, email: str) -> list[Raw]:
     return await read_all(ghl, list(ids))
 
 
-async def read_all(ghl: Ghl, ids: list[str]) -> list[Raw]:
+async def read_all(ghl: Ghl, ids: Sequence[str]) -> list[Raw]:
     """These contacts as they are now; those that are gone are left out."""
-    found: dict[str, Raw] = {}
+    found = await side_by_side(ghl, ids, ghl.api.get_contact)
+    return [contact for contact in found.values() if contact]
+
+
+async def side_by_side(ghl: Ghl, keys: Sequence[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+    """What is answered for each key, asked a few at a time. Raises the first error by itself, not in a group."""
+    found: dict[str, T] = {}
+    failed: list[SwarmError] = []
     room = anyio.CapacityLimiter(ghl.at_once)
 
-    async def one(contact_id: str) -> None:
+    async def one(key: str) -> None:
         async with room:
-            found[contact_id] = await ghl.api.get_contact(contact_id)
+            if failed:
+                return
+            try:
+                found[key] = await ask(key)
+            except SwarmError as error:
+                failed.append(error)
 
+    order = list(dict.fromkeys(keys))
     async with anyio.create_task_group() as tasks:
-        for contact_id in dict.fromkeys(ids):
-            tasks.start_soon(one, contact_id)
-    return [found[contact_id] for contact_id in dict.fromkeys(ids) if found[contact_id]]
+        for key in order:
+            tasks.start_soon(one, key)
+    if failed:
+        raise failed[0]
+    return {key: found[key] for key in order}
 
 
 # ── duplicates ───────────────────────────────────────────────────────────────────────────────────────────

@@ -5,11 +5,10 @@ An exported message may stand for a whole thread: its e-mails are named in `meta
 
 from collections.abc import Mapping, Sequence
 
-import anyio
-
 from servers.ghl.account import Ghl
 from servers.ghl.dialect import Raw
 from servers.ghl.dnd import addresses_of
+from servers.ghl.finding import side_by_side
 from shared.ports import MessagePage, ReceivedMessage
 
 MOST_TEXT = 20_000
@@ -20,21 +19,14 @@ PAGE = 100
 async def list_replies(ghl: Ghl, since: str, cursor: str) -> MessagePage:
     """E-mails received from `since` on, a page at a time."""
     rows, following = await ghl.api.export_messages(since, cursor, PAGE)
-    wanted = [(row, one) for row in rows for one in _ids(row)]
-    found: dict[str, ReceivedMessage] = {}
-    room = anyio.CapacityLimiter(ghl.at_once)
+    rows_of = {message_id: row for row in rows for message_id in _ids(row)}
 
-    async def one(row: Raw, message_id: str) -> None:
-        async with room:
-            message = await _message(ghl, row, message_id)
-            if message and message.received_at >= since[:19]:
-                found[message_id] = message
+    async def ask(message_id: str) -> ReceivedMessage | None:
+        return await _message(ghl, rows_of[message_id], message_id)
 
-    async with anyio.create_task_group() as tasks:
-        for row, message_id in wanted:
-            tasks.start_soon(one, row, message_id)
-    order = [found[message_id] for _, message_id in wanted if message_id in found]
-    return MessagePage(tuple(dict.fromkeys(order)), following if rows else "")
+    found = await side_by_side(ghl, list(rows_of), ask)
+    new = tuple(one for one in found.values() if one and one.received_at >= since[:19])
+    return MessagePage(new, following if rows else "")
 
 
 def _ids(row: Raw) -> list[str]:

@@ -4,8 +4,8 @@ Token, version and scopes are checked (401 for each), unknown and missing proper
 with a list), so many requests in 10 s allowed (429, headers without a reset time, no Retry-After), webhooks signed
 with the emulator's own Ed25519 key. What a person or the vendor does by itself, as `POST /_control/act/<name>`:
 
-    set_dnd {email, channels?, dnd?} · add_tag {email, tag} · edit {email, fields?, custom?} · move {email, stage}
-    add_address {email, second} · delete {email} · inbound_message {email, subject, body}
+    enter {email} · set_dnd {email, channels?, dnd?} · add_tag {email, tag} · edit {email, fields?, custom?}
+    move {email, stage} · add_address {email, second} · delete {email} · inbound_message {email, subject, body}
     set_location {allow_duplicate_contact, allow_duplicate_opportunity, search_lag, id, duplicate_order,
                   names_duplicate, shows_secondary, shows_fields, dnd_merges, calls, missing_scopes}
     forget {what} · end_tokens {refresh?} · install {code}

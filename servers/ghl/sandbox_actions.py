@@ -29,7 +29,7 @@ def sign(body: bytes) -> str:
 
 def actions(state: State) -> dict[str, Action]:
     """By name; `sandbox.py` says what each is given."""
-    return {**_people(state), **_pages(state), **_location(state)}
+    return {**_people(state), **_pages(state), **_deals(state), **_location(state)}
 
 
 def _people(state: State) -> dict[str, Action]:
@@ -54,6 +54,14 @@ def _people(state: State) -> dict[str, Action]:
 
 def _pages(state: State) -> dict[str, Action]:
     """What somebody does in the vendor's own pages."""
+
+    async def enter(given: Given) -> Given:
+        """Somebody enters a contact by hand."""
+        made: Entity = {"id": state.sandbox.identifier(), "email": str(given["email"]).lower(), "dnd": False}
+        made |= {"tags": [], "dndSettings": {}, "customFields": [], "dateAdded": state.now()}
+        state.contacts[made["id"]] = made
+        state.touch(made)
+        return await _deliver(state, "ContactCreate", _capital(state, made))
 
     async def add_tag(given: Given) -> Given:
         """Somebody tags the contact in the vendor's own pages."""
@@ -86,6 +94,13 @@ def _pages(state: State) -> dict[str, Action]:
         state.sandbox.save()
         return await _deliver(state, "ContactDelete", {"id": contact["id"], "email": contact["email"]})
 
+    listed = (enter, add_tag, edit, add_address, delete)
+    return {action.__name__: action for action in listed}
+
+
+def _deals(state: State) -> dict[str, Action]:
+    """What somebody does with opportunities."""
+
     async def move(given: Given) -> Given:
         """Somebody moves the contact's opportunity to a stage, in the vendor's pages."""
         contact = state.by_email(str(given["email"]))
@@ -97,8 +112,7 @@ def _pages(state: State) -> dict[str, Action]:
             state, "OpportunityStageUpdate", {k: v for k, v in found.items() if k != "contact"}
         )
 
-    listed = (add_tag, edit, add_address, delete, move)
-    return {action.__name__: action for action in listed}
+    return {"move": move}
 
 
 def _location(state: State) -> dict[str, Action]:

@@ -30,7 +30,8 @@ POST = {"url": "https://www.linkedin.com/posts/alpha-swarm_forecasting-activity-
 LEADS, FROM_POST = 12, 4
 DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "ghl": tuple(
-        f"ghl/v3/{name}.openapi.json" for name in ("contacts", "opportunities", "locations", "pipelines")
+        f"ghl/v3/{name}.openapi.json"
+        for name in ("contacts", "conversations", "opportunities", "locations", "pipelines")
     ),
     "instantly": ("instantly/openapi-needed.json",),
     "clay": ("clay/openapi.json",),

@@ -317,6 +317,9 @@ def test_a_run_from_a_file_to_review_and_on(swarm: Swarm, tmp_path: Path) -> Non
     assert swarm.done("runs", run_id)["summary"]["campaigns"] == {"pending_review": 1}
     assert [row["people"] for row in swarm.done("reviews")] == [6]
     assert swarm("runs", run_id).code == 0
+    assert swarm.done("undo", run_id) == {"run": run_id, "counts": {}, "writes": []}
+    assert "wrote nothing into the CRM" in swarm("undo", run_id).out
+    assert swarm("undo", "no-such-run", "--json").code == 2
     assert swarm("reviews").code == 0
     told = swarm.done("lead", "DANA1@corp1.com")
     assert told["person"]["name"] == "Dana Field"

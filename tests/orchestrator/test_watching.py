@@ -74,6 +74,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"audit_window": 501, "watched_over": True}, "audit_window"),
     ({"forked": ("witness.example/one",)}, "audit_forked"),
     ({"unpublished": {"other/disk.jsonl": 301.0}}, "checkpoint"),
+    ({"lost": {"ghl": "2026-11-20T09:00:00Z"}}, "credentials"),
     ({"broken": {"inbox": "KeyError"}}, "worker_part"),
     ({"free_mb": 499.0}, "disk"),
     ({"killed": True, "kill_sources": ("database",)}, "kill_switch"),
@@ -120,6 +121,15 @@ def test_every_alert_says_what_was_measured_and_has_its_place_in_the_runbook() -
         assert alert.unit
         assert alert.text
         assert alert.value < alert.threshold if alert.name == "disk" else alert.value > alert.threshold
+
+
+async def test_lost_credentials_are_told_and_their_end_too(live_kernel: Kernel) -> None:
+    await live_kernel.vault.put("ghl", {"access": "a", "refresh": "b"}, after=0)
+    assert (await look(live_kernel, {})).lost == {}
+    await live_kernel.vault.lose("ghl", "invalid_grant")
+    assert list((await look(live_kernel, {})).lost) == ["ghl"]
+    await live_kernel.vault.put("ghl", {"access": "c", "refresh": "d"}, after=1)
+    assert (await look(live_kernel, {})).lost == {}
 
 
 def test_thresholds_come_from_the_configuration() -> None:
