@@ -4,7 +4,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from orchestrator import outreach, reconcile
+from orchestrator import doubts, outreach, reconcile
 from orchestrator.later import Later
 from shared.effect import Effect, Receipt
 from shared.errors import InDoubt
@@ -22,7 +22,7 @@ async def _lost(permit: Permit) -> Receipt:
 
 async def _doubtful(kernel: Kernel, count: int = 1) -> None:
     for number in range(count):
-        made = Effect("apify", "start_run", f"post {number}", "test", {"n": number})
+        made = Effect("clay", "enrich", f"lead {number}", "test", {"person": str(number)})
         await kernel.gate.submit(made, _lost)
 
 
@@ -63,6 +63,14 @@ async def test_what_can_not_be_told_is_asked_again_only_later(tmp_path: Path) ->
         assert await reconcile.settle(it.app, later) == {"in_doubt": 1}
         await it.clock.sleep(11)
         assert await reconcile.settle(it.app, later) == {}
+
+
+async def test_what_its_server_can_not_look_up_waits_for_a_person(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        await it.kernel.gate.submit(Effect("apify", "start_run", "post", "test", {}), _lost)
+        assert await reconcile.settle(it.app, Later(it.clock, 10, 600)) == {"for_a_person": 1}
+        (one,) = await doubts.doubts(it.kernel)
+        assert (one.by_itself, "console" in one.how) == (False, True)
 
 
 async def test_many_that_can_not_be_told_do_not_hide_an_older_one(live_kernel: Kernel) -> None:
