@@ -35,6 +35,7 @@ Right = Literal[
     "suppress",
     "approve",
     "approve_c_level",
+    "approve_new",
     "resume",
     "clear_pause",
     "settle",
@@ -50,6 +51,7 @@ RIGHTS: Mapping[Right, str] = {
     "approve": "ae",
     "resume": "ae",
     "approve_c_level": "operator",
+    "approve_new": "operator",  # the first campaign of a template or segment
     "clear_pause": "operator",
     "settle": "operator",  # say how an effect in doubt ended
     "relax": "admin",  # release the kill switch, leave safe mode, clear a halt
@@ -90,6 +92,7 @@ class Visit:
     account: Account
     csrf: str
     idle: bool
+    fresh: bool = False  # the password was given not long ago
 
     @property
     def person(self) -> Person:
@@ -106,6 +109,15 @@ def need(person: Person, right: Right) -> None:
     """Raise `Invalid` (code `not_allowed`) unless the person's role has the right."""
     if not allowed(person.role, right):
         raise Invalid(f"this needs the role {RIGHTS[right]}", field="role", code="not_allowed")
+
+
+def others_who_may(connection: sa.Connection, right: Right, person: Person) -> bool:
+    """In the caller's transaction: whether somebody else can log in who has that right."""
+    roles = [role for role in ROLES if allowed(role, right)]
+    others = sa.select(account.c.id).where(
+        account.c.role.in_(roles), account.c.disabled == 0, account.c.email != person.name
+    )
+    return connection.execute(others.limit(1)).one_or_none() is not None
 
 
 def fresh_token() -> str:
@@ -275,7 +287,14 @@ class Accounts:
         right = await self._verify(known.password if known else self._nobody, password)
         if known is None or not right:
             return False
-        await self._kernel.store.write(lambda c: self._forgive(c, known.id))
+        now = iso(self._kernel.clock.now())
+        again = sa.update(session).where(session.c.csrf == visit.csrf).values(confirmed_at=now)
+
+        def change(connection: sa.Connection) -> None:
+            self._forgive(connection, known.id)
+            connection.execute(again)
+
+        await self._kernel.store.write(change)
         return True
 
     @staticmethod
@@ -292,7 +311,7 @@ class Accounts:
                 session.c.token == hashed(replaces), session.c.created_at < iso(now - ABSOLUTE - GRACE)
             )
             connection.execute(sa.delete(session).where(over))
-            times = {"created_at": iso(now), "seen_at": iso(now)}
+            times = {"created_at": iso(now), "seen_at": iso(now), "confirmed_at": iso(now)}
             values = {"token": hashed(cookie), "account_id": account_id, "csrf": fresh_token()}
             connection.execute(sa.insert(session).values(**values, **times))
             if forgive:
@@ -309,7 +328,13 @@ class Accounts:
         """The session behind a cookie, or None. `counts`: a person did this, not a page refreshing itself."""
         now = self._kernel.clock.now()
         query = (
-            sa.select(account, session.c.csrf, session.c.created_at.label("began"), session.c.seen_at)
+            sa.select(
+                account,
+                session.c.csrf,
+                session.c.created_at.label("began"),
+                session.c.seen_at,
+                session.c.confirmed_at,
+            )
             .join(session, session.c.account_id == account.c.id)
             .where(session.c.token == hashed(cookie), account.c.disabled == 0)
         )
@@ -319,7 +344,8 @@ class Accounts:
         idle = parse(row.seen_at) < now - IDLE or parse(row.began) < now - ABSOLUTE
         if counts and not idle and parse(row.seen_at) < now - NOTED_EVERY:
             await self._seen(cookie, now)
-        return Visit(_account(row), row.csrf, idle)
+        lately = iso(now - timedelta(minutes=self._kernel.settings.safety.approvals.password_minutes))
+        return Visit(_account(row), row.csrf, idle, fresh=row.confirmed_at > lately)
 
     async def _seen(self, cookie: str, now: datetime) -> None:
         changed = sa.update(session).where(session.c.token == hashed(cookie)).values(seen_at=iso(now))

@@ -31,7 +31,7 @@ from shared.errors import Fatal, Invalid
 from shared.settings import Settings, configured_folder, load_settings
 from shared.witness import Witness, open_witness
 
-AE = Person("demo.ae@alpha-swarm.example", "ae")
+REVIEWER = Person("demo.operator@alpha-swarm.example", "operator")
 MARKER = "made-by-swarm-demo"
 POST = "https://www.linkedin.com/posts/alpha-swarm-demo_forecasting-activity-7000000000000000001"
 START_SECONDS = 30.0
@@ -50,7 +50,7 @@ class Pass:
     summary: Summary
     writes: Mapping[str, int]
     sent_to: int
-    waiting: int  # campaigns nobody decided; C-level ones need a higher role than the demo's AE
+    waiting: int  # campaigns nobody decided
     proof: Verdict
 
 
@@ -115,14 +115,14 @@ async def recipients(witness: Witness) -> int:
 
 
 async def approve_all(app: App) -> int:
-    """Read and approve what the demo's AE may approve. Only ever against emulators. Returns what is left."""
+    """Read and approve what the demo's operator may approve. Only ever against emulators. Returns what is left."""
     if not app.kernel.settings.all_sandbox:
         raise Invalid("approving everything is for emulated vendors only", field="approve_all")
     left = 0
     for waiting in await queue(app.kernel):
         try:
             await _read_all(app, waiting.id, waiting.version)
-            await review.approve(app.kernel, waiting.id, person=AE, version=waiting.version)
+            await review.approve(app.kernel, waiting.id, person=REVIEWER, version=waiting.version)
         except Invalid as error:
             if error.code != "not_allowed":
                 raise
@@ -134,11 +134,11 @@ async def _read_all(app: App, campaign_id: str, version: int) -> None:
     """Open everybody's messages, page by page, one person at a time."""
     page = pages = 1
     while page <= pages:
-        shown = await detail(app.kernel, campaign_id, page=page, reader=AE.name)
+        shown = await detail(app.kernel, campaign_id, page=page, reader=REVIEWER.name)
         pages = shown.pages
         for person in shown.recipients:
             ids = [person.lead_id]
-            await review.mark_read(app.kernel, campaign_id, ids, person=AE, version=version)
+            await review.mark_read(app.kernel, campaign_id, ids, person=REVIEWER, version=version)
         page += 1
 
 
@@ -160,7 +160,7 @@ async def live_pass(
     decide: Decide | None,
     tell: Tell,
 ) -> Pass:
-    """For real, as far as emulators are. `decide` waits for a person; without it the demo's AE approves."""
+    """For real, as far as emulators are. `decide` waits for a person; without it the demo's operator approves."""
     settings = demo_settings(home, address, safe=False)
     async with open_app(settings, role="demo") as app, open_worker(app), listening(app) as gatekeeper:
         await _subscribe(app, address, gatekeeper)

@@ -9,6 +9,7 @@ confirm is paused again.
 import sqlalchemy as sa
 
 from orchestrator.accounts import Right, need
+from orchestrator.deciding import refuse_while_killed
 from orchestrator.dossier import DRAFT, RESUME, Row, campaign_row, people_of
 from orchestrator.intake import read_leads
 from orchestrator.titles import seniority
@@ -71,6 +72,7 @@ def _allow(
     kernel: Kernel, connection: sa.Connection, campaign_id: str, person: Person, reason: str
 ) -> tuple[Row, str]:
     """Check who resumes what, and record the yes: an approval is good for one resume, so each has its own."""
+    refuse_while_killed(kernel, connection)
     row = campaign_row(connection, campaign_id)
     scope = f"campaign:{campaign_id}"
     standing = next((p for p in kernel.switches.state(connection).pauses if p.scope == scope), None)

@@ -29,6 +29,7 @@ from orchestrator.campaigns import (
     variant_of,
 )
 from orchestrator.drift import lead_fingerprint
+from orchestrator.familiar import template_print
 from orchestrator.finding import Finding
 from orchestrator.intake import LEAD, read_leads
 from orchestrator.occupied import WHY, hold_scored, taken
@@ -141,7 +142,7 @@ def _row(app: App, one: Campaign, run_id: str) -> dict[str, object]:
         "state": "drafted",
         "draft": canonical(draft(one, app.rules)).decode(),
         "hypothesis": one.hypothesis,
-        "decision": json.dumps({"plan": made, "views": {}}),
+        "decision": json.dumps({"plan": made, "template": template_print(one, app.rules), "views": {}}),
         "line": one.line,
     }
 

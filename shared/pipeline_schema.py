@@ -86,6 +86,14 @@ run_lead = sa.Table(
 sa.Index("run_lead_batch", run_lead.c.run_id, run_lead.c.batch)
 sa.Index("run_lead_lead", run_lead.c.lead_id)
 sa.Index("run_lead_state", run_lead.c.run_id, run_lead.c.state)
+# Templates and segments that somebody of rank has approved once.
+familiar = sa.Table(
+    "familiar",
+    metadata,
+    sa.Column("kind", T, primary_key=True),  # template, segment
+    sa.Column("name", T, primary_key=True),
+    *map(text, ("actor", "at")),
+)
 campaign = sa.Table(
     "campaign",
     metadata,

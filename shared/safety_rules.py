@@ -12,10 +12,13 @@ from shared.suppression_rules import SuppressionRules
 
 
 class Approvals(Strict):
-    """Which actions need a person's yes, and how long it holds."""
+    """Which actions need a person's yes, how long it holds, and who may give it."""
 
     required_for: tuple[str, ...]
     expires_hours: Annotated[float, Field(gt=0, le=24 * 14)] = 72
+    four_eyes: bool | Literal["auto"] = "auto"
+    new_content: Literal["operator", "ae"] = "operator"
+    password_minutes: Annotated[float, Field(ge=0, le=12 * 60)] = 60
 
 
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 7)]

@@ -294,5 +294,5 @@ session = sa.Table(
     metadata,
     sa.Column("token", T, primary_key=True),  # SHA-256 of the cookie
     sa.Column("account_id", T, sa.ForeignKey("account.id"), nullable=False),
-    *map(text, ("csrf", "created_at", "seen_at")),
+    *map(text, ("csrf", "created_at", "seen_at", "confirmed_at")),
 )

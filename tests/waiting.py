@@ -8,13 +8,14 @@ from pydantic import TypeAdapter
 
 from orchestrator import compliance
 from orchestrator.campaigns import Campaign, campaign_fingerprint, draft, enrollment, plan_campaigns
+from orchestrator.familiar import template_print
 from orchestrator.rendering import render
 from orchestrator.rules import Rules
 from shared.clock import iso
 from shared.effect import Outcome, canonical
 from shared.kernel import Kernel
 from shared.lead import Lead, Source, Tier
-from shared.pipeline_schema import campaign, campaign_lead, lead, run, run_lead
+from shared.pipeline_schema import campaign, campaign_lead, familiar, lead, run, run_lead
 from shared.ports import Enrollment
 
 LEAD = TypeAdapter(Lead)
@@ -45,12 +46,22 @@ def somebody(number: int, title: str = "Director of Revenue Operations", **more:
     return Lead(**{**known, **more})  # type: ignore[arg-type]  # the keys are the fields
 
 
-async def put_campaign(kernel: Kernel, rules: Rules, people: list[Lead], tier: Tier = "tier_3") -> str:
-    """Write one campaign with these people, everybody drafted; returns its id."""
+async def put_campaign(
+    kernel: Kernel, rules: Rules, people: list[Lead], tier: Tier = "tier_3", *, new: bool = False
+) -> str:
+    """Write one campaign with these people, everybody drafted; returns its id.
+
+    Its template and segment were approved before, unless it is to be `new`.
+    """
     plan = plan_campaigns([(one, tier) for one in people], rules, run_id=RUN)[0]
     now = iso(kernel.clock.now())
+    words_of = template_print(plan, rules)
+    seen = [("template", words_of), ("segment", f"{plan.type}/{plan.tier}")]
 
     def change(connection: sa.Connection) -> None:
+        if not new:
+            rows = [{"kind": kind, "name": name} for kind, name in seen]
+            connection.execute(sa.insert(familiar), rows)
         connection.execute(sa.insert(run).values(id=RUN, mode="live", state="review", started_at=now))
         made = [_put_person(connection, rules, plan, one, now) for one in people]
         words = draft(plan, rules)
@@ -65,7 +76,7 @@ async def put_campaign(kernel: Kernel, rules: Rules, people: list[Lead], tier: T
                 draft=canonical(words).decode(),
                 hypothesis=plan.hypothesis,
                 fingerprint=campaign_fingerprint(words, [entry for entry, _ in made]),
-                decision=json.dumps({"plan": asdict(plan), "views": {}}),
+                decision=json.dumps({"plan": asdict(plan), "template": words_of, "views": {}}),
                 review_due=now,
                 created_at=now,
                 updated_at=now,

@@ -32,7 +32,7 @@ def group() -> None:
 def demo(
     leads: Annotated[int, typer.Option(min=5, max=20_000, help="how many people")] = 100,
     approve_all: Annotated[
-        bool, typer.Option("--approve-all", help="approve as the demo's AE; emulated vendors only")
+        bool, typer.Option("--approve-all", help="approve as the demo's operator; emulated vendors only")
     ] = False,
     live_sandbox: Annotated[
         bool, typer.Option("--live-sandbox/--safe-only", help="after the safe pass, act on the emulators")

@@ -55,7 +55,7 @@ async def pause(request: Request, visit: Visit, form: Form) -> Response:
     return done("/campaigns", _said(outcome, "paused", "paused_unconfirmed", "paused_here"))
 
 
-@changing("resume")
+@changing("resume", confirmed=True)
 async def resume(request: Request, visit: Visit, form: Form) -> Response:
     """Let it go on, by this person's yes."""
     app, campaign_id = desk(request).app, request.path_params["id"]

@@ -133,7 +133,7 @@ async def show_findings(request: Request, visit: Visit) -> Response:
     return await page(request, "findings.html", visit, run_id=run_id, kept=found, findings=findings)
 
 
-@changing("approve")
+@changing("approve", confirmed=True)
 async def approve(request: Request, visit: Visit, form: Form) -> Response:
     """Yes to exactly what was shown."""
     run_id = request.path_params["id"]

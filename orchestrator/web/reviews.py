@@ -30,7 +30,15 @@ async def show(request: Request, visit: Visit) -> Response:
     number = int(asked) if asked.isdecimal() and len(asked) < 6 else 1
     kernel = desk(request).app.kernel
     found = await review.detail(kernel, request.path_params["id"], page=number, reader=visit.account.email)
-    return await page(request, "review.html", visit, campaign=found, together=_together(found), open=OPEN)
+    return await page(
+        request,
+        "review.html",
+        visit,
+        campaign=found,
+        together=_together(found),
+        open=OPEN,
+        why_not=await review.why_not(kernel, found.id, person=visit.person),
+    )
 
 
 def _together(found: Detail) -> list[str]:
@@ -49,7 +57,7 @@ async def read(request: Request, visit: Visit, form: Form) -> Response:
     return done(f"/reviews/{campaign_id}?page={form.number('page')}", "read")
 
 
-@changing("approve")
+@changing("approve", confirmed=True)
 async def approve(request: Request, visit: Visit, form: Form) -> Response:
     """Yes to exactly the version that was shown."""
     campaign_id, version = request.path_params["id"], form.number("version")

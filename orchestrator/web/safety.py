@@ -9,7 +9,7 @@ from orchestrator.accounts import Visit, need
 from orchestrator.app import App
 from orchestrator.situation import situation
 from orchestrator.web.desk import desk, done, page
-from orchestrator.web.session import Form, changing, given, shown
+from orchestrator.web.session import Form, changing, confirm, given, shown
 from shared.errors import ConfigError, Invalid, SwarmError
 from shared.store import Unavailable
 from shared.telemetry import logger
@@ -32,12 +32,6 @@ async def show(request: Request, visit: Visit) -> Response:
         rules=kernel.settings.safety,
         vendors=sorted(kernel.settings.vendors),
     )
-
-
-async def _confirm(request: Request, visit: Visit, form: Form) -> None:
-    """The visitor's password again: a session left open relaxes nothing."""
-    if not await desk(request).accounts.confirm(visit, form.text("password")):
-        raise Invalid("the password is wrong, or there were too many tries", code="not_allowed")
 
 
 # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +95,7 @@ async def pause(request: Request, visit: Visit, form: Form) -> Response:
 async def release(request: Request, visit: Visit, form: Form) -> Response:
     """Release the kill switch as far as the database has a say, or ask for it."""
     kernel, reason, epoch = desk(request).app.kernel, given(form, "reason"), form.number("epoch")
-    await _confirm(request, visit, form)
+    await confirm(request, visit, form)
     answer = await relaxing.release(kernel, person=visit.person, reason=reason, epoch=epoch)
     if not answer.done:
         return done("/safety", "asked")
@@ -114,7 +108,7 @@ async def release(request: Request, visit: Visit, form: Form) -> Response:
 async def leave_safe_mode(request: Request, visit: Visit, form: Form) -> Response:
     """Let effects be real as far as the database has a say, or ask for it."""
     kernel, reason, epoch = desk(request).app.kernel, given(form, "reason"), form.number("epoch")
-    await _confirm(request, visit, form)
+    await confirm(request, visit, form)
     answer = await relaxing.leave_safe_mode(kernel, person=visit.person, reason=reason, epoch=epoch)
     return done("/safety", "safe_off" if answer.done else "asked")
 
@@ -130,7 +124,7 @@ async def clear(request: Request, visit: Visit, form: Form) -> Response:
         raise Invalid("resume this campaign on the campaigns page", code="bad_form")
     if pause.kind == "halt":
         need(visit.person, "relax")
-        await _confirm(request, visit, form)
+        await confirm(request, visit, form)
     answer = await relaxing.clear(kernel, scope, person=visit.person, reason=given(form, "reason"))
     return done("/safety", "cleared" if answer.done else "asked")
 
@@ -142,7 +136,7 @@ async def settle(request: Request, visit: Visit, form: Form) -> Response:
     if ended not in {"applied", "failed"}:
         raise Invalid("choose whether it was done", field="as", code="bad_form")
     reason = given(form, "reason")
-    await _confirm(request, visit, form)
+    await confirm(request, visit, form)
     await doubts.resolve(
         kernel, form.text("key"), applied=ended == "applied", person=visit.person, reason=reason
     )

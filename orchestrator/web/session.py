@@ -2,6 +2,7 @@
 
 shown(page)              a GET: needs a session that isn't idle, and the right to read
 changing(right)(change)  a POST: from our own page, with the session's token, by somebody with that right
+confirmed=True           asks for the password again where it was given long ago
 even_idle=True           also while idle for too long: only for what stops something; waits for no lock to do so
 """
 
@@ -89,8 +90,10 @@ def shown(page: Page) -> Endpoint:
     return endpoint
 
 
-def changing(right: Right, *, even_idle: bool = False) -> Callable[[Change], Endpoint]:
-    """A change by somebody with `right`, sent by a page of ours."""
+def changing(
+    right: Right, *, even_idle: bool = False, confirmed: bool = False
+) -> Callable[[Change], Endpoint]:
+    """A change by somebody with `right`, sent by a page of ours; `confirmed`: who gave their password lately."""
 
     def wrap(change: Change) -> Endpoint:
         async def endpoint(request: Request) -> Response:
@@ -101,11 +104,20 @@ def changing(right: Right, *, even_idle: bool = False) -> Callable[[Change], End
             if not hmac.compare_digest(form.text("csrf").encode(), visit.csrf.encode()):
                 raise HTTPException(HTTPStatus.FORBIDDEN)
             need(visit.person, right)
+            if confirmed and not visit.fresh:
+                await confirm(request, visit, form)
             return await change(request, visit, form)
 
         return endpoint
 
     return wrap
+
+
+async def confirm(request: Request, visit: Visit, form: Form) -> None:
+    """The visitor's password again: a session left open says yes to nothing."""
+    if not await desk(request).accounts.confirm(visit, form.text("password")):
+        message = "enter your password; it is wrong, or there were too many tries"
+        raise Invalid(message, field="password", code="not_allowed")
 
 
 async def read_form(request: Request) -> Form:

@@ -18,7 +18,7 @@ from shared import pipeline_schema, schema
 from shared.audit import Verdict
 from shared.sandbox import MAX_SHOWN
 from tests.journeys.journey import (
-    AE,
+    OPERATOR,
     Binding,
     Journey,
     Prospect,
@@ -111,7 +111,7 @@ async def travelled(folder: Path, binding: Binding, *, safe: bool, database: str
     async with installed(folder, binding, safe=safe, database=database) as journey:
         export = write_export(journey.home / "export.csv", [person.row("Software" if safe else "")])
         run = await journey.to_review(export)
-        await journey.approve(AE)
+        await journey.approve(OPERATOR)
         run = await journey.finished(run)
         if not safe:
             await journey.some(pipeline_schema.handoff)
@@ -172,7 +172,7 @@ def test_what_the_file_leaves_out_is_looked_up_once_and_scored(story: Story) -> 
 def test_the_run_ends_with_its_campaign_live(story: Story) -> None:
     assert (story.run.state, story.run.mode) == ("finished", "live")
     assert story.row("campaign")["state"] == "live"
-    assert story.row("campaign")["decided_by"] == AE.name
+    assert story.row("campaign")["decided_by"] == OPERATOR.name
 
 
 def test_the_crm_holds_the_contact_with_tags_and_custom_fields(story: Story) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from orchestrator import crm, enrolment, outreach, relaxing, review
 from orchestrator.requeue import WHY
 from shared.approval import Person
+from shared.errors import Conflict
 from shared.pipeline_schema import campaign, campaign_lead
 from shared.schema import approval
 from tests.orchestrator.world import (
@@ -18,6 +19,7 @@ from tests.orchestrator.world import (
     launched,
     members,
     people,
+    planned,
     put,
     rows,
     say_yes,
@@ -68,14 +70,15 @@ async def test_what_is_fresh_goes_on_by_itself(tmp_path: Path) -> None:
         assert await launched(it.app, campaign_id) == "live"
 
 
-@pytest.mark.requirement("K8")
-async def test_what_was_approved_after_the_kill_goes_on_by_itself(tmp_path: Path) -> None:
+@pytest.mark.requirement("K8", "A6")
+async def test_nobody_approves_while_everything_is_stopped(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
+        _, (campaign_id,) = await planned(it.app, people(1))
         await _kill(it)
-        _later(it, 1)
-        _, campaign_id = await approved(it.app, people(1))
-        _later(it, 60)
+        with pytest.raises(Conflict, match="kill switch is on"):
+            await say_yes(it.app, campaign_id)
         assert await _release(it) == ()
+        await say_yes(it.app, campaign_id)
         assert (await the(it.app, campaign_id)).state == "approved"
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -69,20 +69,26 @@ def _client(web: Starlette) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url=f"http://{HOST}")
 
 
+@asynccontextmanager
+async def browser_of(web: Starlette, app: App, role: str, name: str = "") -> AsyncIterator[Browser]:
+    """The browser of somebody in that role, on that application."""
+    accounts = Accounts(app.kernel)
+    made = await accounts.create(f"{name or role}@corp.com", role.title(), role, PASSWORD, by="test")
+    cookie = await accounts.open_session(made.id)
+    async with _client(web) as http:
+        http.cookies.set("gatekeeper", cookie)
+        page = await http.get("/safety")
+        found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+        assert found is not None
+        yield Browser(http, found[1], app.kernel)
+
+
 @pytest.fixture
 async def log_in(web: Starlette, app: App) -> AsyncIterator[LogIn]:
     """`await log_in("ae")` gives the browser of somebody in that role; a name tells two of them apart."""
-    accounts = Accounts(app.kernel)
     async with AsyncExitStack() as stack:
 
         async def start(role: str, name: str = "") -> Browser:
-            made = await accounts.create(f"{name or role}@corp.com", role.title(), role, PASSWORD, by="test")
-            cookie = await accounts.open_session(made.id)
-            http = await stack.enter_async_context(_client(web))
-            http.cookies.set("gatekeeper", cookie)
-            page = await http.get("/safety")
-            found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-            assert found is not None
-            return Browser(http, found[1], app.kernel)
+            return await stack.enter_async_context(browser_of(web, app, role, name))
 
         yield start
