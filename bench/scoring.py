@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.campaigns import plan_campaigns, variant_of
+from orchestrator.campaigns import plan_campaigns, variants_for
 from orchestrator.compliance import check
 from orchestrator.rendering import render
 from orchestrator.rules import load_rules
@@ -59,7 +59,8 @@ def main() -> None:
     leads = people(10_000)
     few = leads[:500]
     (campaign, *_) = plan_campaigns([(lead, "tier_2") for lead in few], RULES, run_id="bench")
-    write = [(lead, variant_of(lead.id)) for lead in few]
+    drawn = variants_for("bench", [lead.id for lead in few])
+    write = [(lead, drawn[lead.id]) for lead in few]
     print(f"scored    {best(lambda: [score(lead, RULES) for lead in leads], len(leads)):>9,.0f} leads/s")
     print(
         f"rendered  {best(lambda: [render(one, campaign, v, RULES) for one, v in write], len(few)):>9,.0f} leads/s"

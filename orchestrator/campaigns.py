@@ -64,9 +64,14 @@ def line_key(kind: CampaignType, tier: Tier, *, c_level: bool) -> str:
     return f"{kind}/{tier}" + ("/c_level" if c_level else "")
 
 
-def variant_of(lead_id: str) -> Variant:
-    """A or B by a hash of the lead's id: the same in every run and process."""
-    return VARIANTS[int(digest("variant/v1", lead_id)[:8], 16) % len(VARIANTS)]
+def variants_for(campaign_id: str, lead_ids: Iterable[str]) -> Mapping[str, Variant]:
+    """A or B for each of a campaign's people: by lot, in equal halves, and the same lot in every process.
+
+    The halves differ by one at most; which gets the odd one is by lot too.
+    """
+    drawn = sorted(lead_ids, key=lambda lead_id: digest("variant/v2", campaign_id, lead_id))
+    first = int(digest("variant/v2", campaign_id)[:8], 16)
+    return {lead_id: VARIANTS[(first + n) % len(VARIANTS)] for n, lead_id in enumerate(drawn)}
 
 
 def plan_campaigns(leads: Iterable[tuple[Lead, Tier]], rules: Rules, *, run_id: str) -> tuple[Campaign, ...]:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from orchestrator import handoffs
+from orchestrator import handoffs, touches
 from orchestrator.app import App
-from orchestrator.paging import Id, Key, Reason
-from orchestrator.views import Count, MetricsView
+from orchestrator.paging import FewLimit, Id, Key, Reason, short
+from orchestrator.views import Count, MetricsView, TaskList, TaskView
 from shared.effect import Outcome
 from shared.metrics import Queue, measure
 from shared.telemetry import correlation
@@ -47,6 +47,17 @@ async def close_handoff(
 def _told(message: str, new: bool, reference: str) -> Outcome:
     status = "applied" if new else "replayed"
     return Outcome(status, "", message, reference, correlation_id=correlation())  # type: ignore[arg-type]  # one of the statuses
+
+
+@reads("LinkedIn by hand", open_world=False)
+async def list_tasks(app: App, limit: FewLimit = 25) -> TaskList:
+    """Touches on LinkedIn that people do by hand, as many as an account bears today. Nothing automates them."""
+    found = await touches.tasks(app.kernel, app.rules.outreach.linkedin, limit)
+    views = [
+        TaskView(one.id, one.lead_id, short(one.name), one.day, one.what, one.due, one.overdue)
+        for one in found.due
+    ]
+    return TaskList(tuple(views), found.done_today, found.a_day, found.held_back, found.later)
 
 
 @reads("Numbers", open_world=False)

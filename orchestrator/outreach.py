@@ -11,8 +11,9 @@ Every stage may be repeated: what is done is replayed by the ledger, what is in 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from orchestrator import runs
+from orchestrator import runs, touches
 from orchestrator.app import App
+from orchestrator.dossier import decision
 from orchestrator.drift import hold_moved
 from orchestrator.enrolment import Launch, launch_of, left_behind, starts_in
 from orchestrator.occupied import hold_enrolled
@@ -121,6 +122,10 @@ def _end_in(
     if row.state not in BEGINNING or version not in {0, row.version}:
         return
     _set_in(app, connection, campaign_id, state=state)
+    if state == "live":
+        plan = decision(row).get("plan", {})
+        days = plan.get("linkedin_touch_days", ()) if isinstance(plan, dict) else ()
+        touches.add_in(connection, app.rules, campaign_id, days, app.kernel.clock.now())
     if why:
         message = f"{row.name}: {why}"[:500]
         connection.execute(sa.update(run).where(run.c.id == row.run_id).values(message=message))

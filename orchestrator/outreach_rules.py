@@ -1,6 +1,6 @@
 """The shape of `outreach.yaml`: sender, campaigns, tiers, what may be said, and where it may be sent."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -145,6 +145,18 @@ class Window(Strict):
         return self
 
 
+class LinkedIn(Strict):
+    """Touches that people make by hand: what each is, and how many a day an account bears."""
+
+    touches_per_day: Annotated[int, Field(ge=1, le=500)]
+    what: dict[Days, str]
+    otherwise: str = Field(min_length=10)
+
+    def task(self, day: int) -> str:
+        """What is to be done on that day after the start."""
+        return self.what.get(day, self.otherwise)
+
+
 class Planning(Strict):
     """What findings show, what a plan's predictions rest on, and from when an answer counts as positive."""
 
@@ -176,6 +188,9 @@ class OutreachRules(Strict):
     compliance: Compliance
     targets: dict[str, Target]
     planning: Planning
+    linkedin: LinkedIn
+    personalisation: dict[Depth, tuple[str, ...]]
+    fallbacks: dict[str, str]
     privacy: Privacy
 
     @model_validator(mode="after")
@@ -185,6 +200,8 @@ class OutreachRules(Strict):
             raise ValueError(f"no sequence is called {', '.join(sorted(unknown))}")
         if self.default_industry not in self.industries:
             raise ValueError(f"no industry is called {self.default_industry}")
+        if set(self.personalisation) != set(get_args(Depth)):
+            raise ValueError("personalisation needs a row for each depth")
         bad = [name for name, days in self.sequences.items() if not days or list(days) != sorted(set(days))]
         if bad:
             raise ValueError(f"days must rise in {', '.join(bad)}")

@@ -19,6 +19,7 @@ from orchestrator import compliance, drift, plans, runs
 from orchestrator.app import App
 from orchestrator.campaigns import (
     Campaign,
+    Variant,
     campaign_fingerprint,
     campaign_type,
     draft,
@@ -26,7 +27,7 @@ from orchestrator.campaigns import (
     line_key,
     own_zone,
     review_due,
-    variant_of,
+    variants_for,
 )
 from orchestrator.drift import lead_fingerprint
 from orchestrator.familiar import template_print
@@ -206,11 +207,11 @@ class _Draft:
 
 def _draft_all(rules: Rules, plan: Campaign, leads: Sequence[Lead]) -> list[_Draft]:
     """Write the words of these leads and check them. Runs on a thread."""
-    return [_draft(rules, plan, lead) for lead in sorted(leads, key=lambda lead: lead.id)]
+    variants = variants_for(plan.id, plan.lead_ids)
+    return [_draft(rules, plan, lead, variants[lead.id]) for lead in sorted(leads, key=lambda lead: lead.id)]
 
 
-def _draft(rules: Rules, plan: Campaign, lead: Lead) -> _Draft:
-    variant = variant_of(lead.id)
+def _draft(rules: Rules, plan: Campaign, lead: Lead, variant: Variant) -> _Draft:
     messages = render(lead, plan, variant, rules)
     findings = tuple(compliance.check(lead, messages, rules))
     stopped = compliance.verdict(findings) in {"blocked", "held"}

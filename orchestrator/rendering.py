@@ -7,12 +7,13 @@ could pass for markup, a link or a template counts as unknown: nothing from a pr
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from orchestrator.campaigns import Campaign, Variant
 from orchestrator.countries import candidates
 from orchestrator.normalise import first_name, plain
-from orchestrator.outreach_rules import Competitor, Compliance, Depth, Sender
+from orchestrator.outreach_rules import CampaignType, Competitor, Compliance, Depth, Sender
 from orchestrator.rules import VARIABLE, MessageTemplate, Rules, Sentence
 from orchestrator.scoring import has_phrase
 from orchestrator.titles import phrase
@@ -20,12 +21,15 @@ from shared.errors import Invalid
 from shared.lead import Lead, Source
 from shared.ports import Message
 
+SKIP = "skip"
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 _UNSAFE = re.compile(r"[<>{}\[\]|\\^`~*=%$#@;\"\n]|https?:|www\.|://", re.IGNORECASE)
 _NOTHING = frozenset(
     {"", "none", "null", "nan", "n/a", "na", "undefined", "unknown", "-", "--", ".", "tbd", "test"}
 )
 _LONGEST = {"source.name": 80, "lead.title": 60, "lead.company": 60}
+_DAY = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9](?![0-9])")
+_EDGES = " ,.;:-–—/!?"  # a value stands inside a sentence that has its own
 _TITLE_END = re.compile(r"\s*[|·•]\s*|\s+[@–—]\s+|\s+at\s+", re.IGNORECASE)
 
 
@@ -37,14 +41,25 @@ def render(
     The first one tells people in notice countries, and of unknown country, where their data came from.
     """
     template = rules.templates[campaign.template or campaign.type].variants[variant]
-    values = variables(lead, rules, unsubscribe_url=unsubscribe_url, hook=campaign.hook)
+    kind = campaign.template or campaign.type
+    values = variables(lead, rules, unsubscribe_url=unsubscribe_url, hook=campaign.hook, kind=kind)
     steps = template.messages[: len(campaign.day_offsets)]
     if len(steps) < len(campaign.day_offsets):
         raise Invalid("the sequence has more steps than the template has messages", field="day_offsets")
+    page = _Page(campaign.depth, values, rules)
     return tuple(
-        _message(step, campaign.depth, values, rules, notice=not number and needs_notice(lead, rules))
+        _message(step, page, notice=not number and needs_notice(lead, rules))
         for number, step in enumerate(steps)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What a sentence is written with."""
+
+    depth: Depth
+    values: Mapping[str, str]
+    rules: Rules
 
 
 def needs_notice(lead: Lead, rules: Rules) -> bool:
@@ -53,10 +68,13 @@ def needs_notice(lead: Lead, rules: Rules) -> bool:
     return not found or not rules.outreach.compliance.notice_countries.isdisjoint(found)
 
 
-def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "", hook: str = "") -> Mapping[str, str]:
+def variables(
+    lead: Lead, rules: Rules, *, kind: CampaignType, unsubscribe_url: str = "", hook: str = ""
+) -> Mapping[str, str]:
     """Every variable that has a value fit to be printed; the others are not in the mapping.
 
-    `hook` names the row of `industries` to speak from, instead of the one of the lead's own industry.
+    Of where they were seen, only what makes this `kind` of campaign fit is told: "you signed up for" is said of an
+    event, never of a group. `hook` names the row of `industries` to speak from, instead of their own industry's.
     """
     sender = rules.outreach.sender
     found = {
@@ -67,7 +85,7 @@ def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "", hook: str 
         "lead.industry": lead.industry,
         "company.industry": lead.industry,
         "company.size": str(lead.company_size) if lead.company_size > 0 else "",
-        **_source_values(lead, rules),
+        **_source_values(lead, rules, kind),
         **_context(lead, rules, hook),
     }
     safe = {name: _printable(name, value) for name, value in found.items()}
@@ -76,7 +94,7 @@ def variables(lead: Lead, rules: Rules, *, unsubscribe_url: str = "", hook: str 
 
 def greeting_name(name: str) -> str:
     """A first name to greet with, or nothing: initials, roles and e-mail addresses greet nobody."""
-    known = first_name(name)
+    known = first_name(name.partition(",")[0])
     letters = [char for char in known if char.isalpha()]
     if len(letters) == 1 and unicodedata.category(letters[0]) in {"Lu", "Ll"}:
         return ""
@@ -96,16 +114,17 @@ def _ours(sender: Sender, unsubscribe_url: str) -> dict[str, str]:
     }
 
 
-def _source_values(lead: Lead, rules: Rules) -> dict[str, str]:
-    source = lead.sources[0] if lead.sources else Source("unknown")
-    told = rules.outreach.data_sources
-    acted = next((s for s in lead.sources if s.type in rules.outreach.actions), source)
+def _source_values(lead: Lead, rules: Rules, kind: CampaignType) -> dict[str, str]:
+    outreach = rules.outreach
+    fitting = outreach.campaign_sources.get(kind, ())
+    source = next((seen for seen in lead.sources if seen.type in fitting), Source("unknown"))
+    told = outreach.data_sources
     return {
         "source.name": source.name,
         "source.kind": "" if source.type == "unknown" else source.type.replace("_", " "),
         "source.data_source": told.get(lead.data_source, lead.data_source.replace("_", " ")),
-        "source.collected_on": lead.data_collected_at[:10],
-        "engagement.action": rules.outreach.actions.get(acted.type, ""),
+        "source.collected_on": found[0] if (found := _DAY.match(lead.data_collected_at)) else "",
+        "engagement.action": outreach.actions.get(source.type, ""),
     }
 
 
@@ -151,30 +170,44 @@ def _news(lead: Lead) -> str:
 
 def _printable(name: str, value: str) -> str:
     """The value on one line, or nothing where it is no value, or more than one."""
-    text = plain(value)
+    text = plain(value).strip(_EDGES)
     nothing = text.casefold() in _NOTHING and name != "lead.last_name"
     if nothing or _UNSAFE.search(text) or len(text) > _LONGEST.get(name, 300):
         return ""
     return text if any(char.isalnum() for char in text) else ""
 
 
-def _message(
-    template: MessageTemplate, depth: Depth, values: Mapping[str, str], rules: Rules, *, notice: bool
-) -> Message:
-    paragraphs = [_paragraph(lines, depth, values) for lines in template.body]
-    paragraphs += _ending(rules.outreach.compliance, values, notice=notice)
-    subject = next((made for line in template.subject if (made := _fill(line.text, values))), "")
+def _message(template: MessageTemplate, page: _Page, *, notice: bool) -> Message:
+    paragraphs = [_paragraph(lines, page) for lines in template.body]
+    paragraphs += ending(page.rules.outreach.compliance, page.values, notice=notice)
+    fits = (line for line in template.subject if _reached(line, page.depth))
+    subject = next((made for line in fits if (made := _fill(line.text, page.values))), "")
     return Message(subject=subject, body="\n\n".join(part for part in paragraphs if part))
 
 
-def _paragraph(lines: Sequence[Sentence], depth: Depth, values: Mapping[str, str]) -> str:
-    return " ".join(made for line in lines if (made := _sentence(line, depth, values)))
+def _paragraph(lines: Sequence[Sentence], page: _Page) -> str:
+    return " ".join(made for line in lines if (made := _sentence(line, page)))
 
 
-def _sentence(line: Sentence, depth: Depth, values: Mapping[str, str]) -> str:
-    if DEPTHS.index(line.depth) > DEPTHS.index(depth):
-        return _fill(line.instead, values)
-    return _fill(line.text, values) or _fill(line.instead, values)
+def _reached(line: Sentence, depth: Depth) -> bool:
+    return DEPTHS.index(line.depth) <= DEPTHS.index(depth)
+
+
+def _sentence(line: Sentence, page: _Page) -> str:
+    """The sentence; else what stands instead; else the sentence with the configured fallbacks; else nothing."""
+    if not _reached(line, page.depth):
+        return _fill(line.instead, page.values)
+    return (
+        _fill(line.text, page.values)
+        or _fill(line.instead, page.values)
+        or _fill(line.text, with_fallbacks(page.values, page.rules))
+    )
+
+
+def with_fallbacks(values: Mapping[str, str], rules: Rules) -> Mapping[str, str]:
+    """Values, and what stands in for those that are missing; a variable that is to be skipped stays missing."""
+    known = {name: text for name, text in rules.outreach.fallbacks.items() if text != SKIP}
+    return {**known, **values}
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
@@ -184,7 +217,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\s+", " ", VARIABLE.sub(lambda found: values[found[1]], text)).strip()
 
 
-def _ending(compliance: Compliance, values: Mapping[str, str], *, notice: bool) -> list[str]:
+def ending(compliance: Compliance, values: Mapping[str, str], *, notice: bool) -> list[str]:
     """Signature, notice, opt-out and postal address: the last lines of every message."""
     signature = "\n".join(made for line in compliance.signature if (made := _fill(line, values)))
     told = _fill(compliance.source_notice, values) or _fill(compliance.source_notice_undated, values)

@@ -4,7 +4,7 @@ Every number and name a rule needs is here, validated; code holds only how they 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -182,6 +182,14 @@ class Template(Strict):
     hypothesis: str = Field(min_length=20)
     variants: dict[Literal["A", "B"], VariantTemplate]
 
+    @property
+    def lines(self) -> Iterator[Sentence]:
+        """Every sentence of it, subjects included."""
+        for variant in self.variants.values():
+            for message in variant.messages:
+                yield from message.subject
+                yield from (line for paragraph in message.body for line in paragraph)
+
     @model_validator(mode="after")
     def _both(self) -> Self:
         if set(self.variants) != {"A", "B"}:
@@ -219,10 +227,42 @@ def load_rules(folder: Path) -> Rules:
         if template.type != name:
             raise ConfigError(f"{path}:1: type must be {name}, as the file is called")
         templates[name] = template
+    outreach = read_yaml(folder / "outreach.yaml", OutreachRules)
+    _refuse_unfit(folder, outreach, templates)
     return Rules(
         scoring=read_yaml(folder / "scoring.yaml", ScoringRules),
-        outreach=read_yaml(folder / "outreach.yaml", OutreachRules),
+        outreach=outreach,
         routing=read_yaml(folder / "routing.yaml", RoutingRules),
         templates=templates,
         free_mail=frozenset(read_yaml(folder / "safety.yaml", SafetyFile).free_mail),
+    )
+
+
+def _refuse_unfit(folder: Path, outreach: OutreachRules, templates: Mapping[CampaignType, Template]) -> None:
+    """`ConfigError` for a variable without a fallback, and for a template that says more than its depth allows."""
+    of_leads = {name for name in VARIABLES if not name.startswith("sender.")}
+    if outreach.fallbacks.keys() != of_leads:
+        wrong = ", ".join(sorted(of_leads ^ outreach.fallbacks.keys()))
+        raise ConfigError(f"{folder / 'outreach.yaml'}: fallbacks need one row for each variable: {wrong}")
+    for name, template in templates.items():
+        for line in template.lines:
+            if more := beyond(line, outreach):
+                file = folder / "templates" / f"{name}.yaml"
+                raise ConfigError(
+                    f"{file}: depth {line.depth} may not name {', '.join(more)}: {line.text[:60]}"
+                )
+
+
+def beyond(line: Sentence, outreach: OutreachRules) -> list[str]:
+    """Variables that a sentence names though its depth doesn't allow them; what stands instead is for any depth."""
+    depths: tuple[Depth, ...] = get_args(Depth)
+    allowed = {
+        name for depth in depths[: depths.index(line.depth) + 1] for name in outreach.personalisation[depth]
+    }
+    least = set(outreach.personalisation[depths[0]])
+    named = {*((v, True) for v in line.variables), *((v, False) for v in VARIABLE.findall(line.instead))}
+    return sorted(
+        name
+        for name, mine in named
+        if not name.startswith("sender.") and name not in (allowed if mine else least)
     )

@@ -7,7 +7,7 @@ from orchestrator.app import App, webhook_sources
 from orchestrator.prompts import PROMPTS
 from orchestrator.resources import RESOURCES
 from orchestrator.rules import load_rules
-from orchestrator.tools import TOOLS
+from orchestrator.tools import TOOLS, TOOLSETS
 from shared.kernel import Kernel
 from shared.suite import Server, open_suite
 
@@ -31,6 +31,7 @@ SERVER = Server(
     ),
     open=open_orchestrator,
     tools=TOOLS,
+    toolsets=TOOLSETS,
     resources=RESOURCES,
     prompts=PROMPTS,
 )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from orchestrator.intake import find_lead
 from shared.kernel import Kernel
 from shared.lead import Lead
-from shared.pipeline_schema import campaign_lead, event, handoff, reply, run_lead, stop
+from shared.pipeline_schema import campaign_lead, event, handoff, reply, run_lead, stop, touch
 from shared.schema import effect
 
 
@@ -81,6 +81,14 @@ def _happenings(connection: sa.Connection, lead: Lead) -> list[dict[str, str]]:
     found += [
         _entry(row.created_at, f"handoff {row.trigger}", f"{row.destination}, {row.priority}, {row.state}")
         for row in connection.execute(sa.select(handoff).where(handoff.c.lead_id == lead.id))
+    ]
+    found += [
+        _entry(
+            row.at or row.due_at,
+            f"LinkedIn by hand, day {row.day}: {row.state}",
+            f"by {row.by} {row.note}".strip() if row.by else f"due {row.due_at[:10]}",
+        )
+        for row in connection.execute(sa.select(touch).where(touch.c.lead_id == lead.id))
     ]
     found += [
         _entry(row.at, f"stop {row.kind}", f"{row.reason}, {row.state}")

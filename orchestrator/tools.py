@@ -3,6 +3,7 @@
 What needs a person's yes waits in the Gatekeeper.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -226,6 +227,7 @@ TOOLS: tuple[Tool, ...] = (
     list_reviews,
     get_review,
     list_handoffs,
+    handoff_tools.list_tasks,
     handoff_tools.get_metrics,
     check_suppression,
     query_audit,
@@ -241,3 +243,6 @@ TOOLS: tuple[Tool, ...] = (
     stop_tools.engage_kill_switch,
     stop_tools.engage_safe_mode,
 )
+
+# Listed only where they are asked for: `--toolsets linkedin`.
+TOOLSETS: Mapping[str, tuple[str, ...]] = {"linkedin": ("list_tasks",)}

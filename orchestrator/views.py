@@ -174,6 +174,30 @@ class HandoffList:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskView:
+    """A touch on LinkedIn for somebody to do by hand. The name comes from outside."""
+
+    id: str
+    lead_id: str
+    name: str
+    day: int
+    what: str
+    due: str
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskList:
+    """What is due, how many were done in a day, how many an account bears, and how many wait."""
+
+    tasks: tuple[TaskView, ...]
+    done_today: int
+    a_day: int
+    omitted: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsView:
     """Numbers; none names a person."""
 

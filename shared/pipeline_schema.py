@@ -188,6 +188,20 @@ handoff = sa.Table(
 )
 sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
 sa.Index("handoff_lead", handoff.c.lead_id)
+touch = sa.Table(
+    "touch",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    sa.Column("campaign_id", T, sa.ForeignKey("campaign.id"), nullable=False),
+    sa.Column("lead_id", T, sa.ForeignKey("lead.id"), nullable=False),
+    sa.Column("day", N, nullable=False),  # after the campaign's start
+    text("due_at"),
+    text("state", "open"),  # open, done, skipped
+    *map(text, ("by", "note", "at")),
+)
+sa.Index("touch_due", touch.c.state, touch.c.due_at)
+sa.Index("touch_lead", touch.c.lead_id)
+sa.Index("touch_campaign", touch.c.campaign_id)
 stop = sa.Table(
     "stop",
     metadata,

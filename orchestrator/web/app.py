@@ -27,6 +27,7 @@ from orchestrator.web import (
     reviews,
     safety,
     suppression,
+    touches,
     webhooks,
 )
 from orchestrator.web.desk import Desk, Receiver, page, templates
@@ -75,6 +76,8 @@ def _routes() -> list[BaseRoute]:
         ),
         *_post({"/campaigns/plans/{id}/edit": plans.edit}),
         *_post({"/campaigns/plans/{id}/implement": plans.implement}),
+        *_get({"/campaigns/tasks": touches.show}),
+        *_post({"/campaigns/tasks/{id}/done": touches.do, "/campaigns/tasks/{id}/skip": touches.skip}),
         *_post({"/campaigns/{id}/pause": campaigns.pause, "/campaigns/{id}/resume": campaigns.resume}),
         *_get({"/reviews": reviews.show_queue, "/reviews/{id}": reviews.show}),
         *_post({"/reviews/{id}/read": reviews.read, "/reviews/{id}/approve": reviews.approve}),

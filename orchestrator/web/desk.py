@@ -24,6 +24,8 @@ SAID: Mapping[str, str] = {
     "rejected": "Rejected. Nothing of it will be sent.",
     "plan_approved": "The plan is approved. It is carried out when somebody asks for it.",
     "plan_edited": "Saved as a new version. Its words are being written and checked.",
+    "task_done": "Noted as done.",
+    "task_skipped": "Left.",
     "implementing": "The plan is being carried out.",
     "not_implemented_needs_approval": "Not carried out: nobody has approved this version.",
     "not_implemented_plan_moved": "Not carried out: something of it was changed since its approval. Look again.",

@@ -7,6 +7,7 @@ import pytest
 from people import RULES, a_campaign, a_lead, messages_for
 
 from orchestrator.campaigns import (
+    VARIANTS,
     campaign_fingerprint,
     campaign_type,
     draft,
@@ -15,7 +16,7 @@ from orchestrator.campaigns import (
     plan_campaigns,
     review_due,
     sample_size,
-    variant_of,
+    variants_for,
 )
 from shared.lead import Source
 
@@ -105,10 +106,24 @@ def test_a_sample_is_rounded_up(leads: int, percent: float, opened: int) -> None
     assert sample_size(leads, percent) == opened
 
 
-def test_variants_depend_on_the_lead_alone_and_split_about_evenly() -> None:
-    share = sum(variant_of(f"lead-{n}") == "A" for n in range(2000)) / 2000
-    assert 0.45 < share < 0.55
-    assert variant_of("lead-1") == variant_of("lead-1")
+@pytest.mark.parametrize("people", [1, 2, 3, 10, 25, 200])
+def test_each_variant_gets_half_of_a_campaign(people: int) -> None:
+    for number in range(20):
+        drawn = variants_for(f"campaign-{number}", [f"lead-{n}" for n in range(people)])
+        counts = [list(drawn.values()).count(variant) for variant in VARIANTS]
+        assert abs(counts[0] - counts[1]) <= 1
+        assert people < 2 or min(counts) > 0
+
+
+def test_the_lot_is_the_same_in_any_order_and_another_one_in_another_campaign() -> None:
+    ids = [f"lead-{n}" for n in range(40)]
+    assert variants_for("one", ids) == variants_for("one", ids[::-1])
+    assert variants_for("one", ids) != variants_for("two", ids)
+
+
+def test_the_odd_one_goes_to_either_variant_about_as_often() -> None:
+    odd = [variants_for(f"campaign-{n}", ["lead"])["lead"] for n in range(400)]
+    assert 150 < odd.count("A") < 250
 
 
 def test_the_hypothesis_names_both_variants() -> None:

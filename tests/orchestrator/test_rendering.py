@@ -1,16 +1,22 @@
 """Messages without holes, whatever is unknown of a lead and whatever somebody wrote into a profile."""
 
 import re
+import shutil
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import RULES, a_campaign, a_lead, messages_for
+from people import CONFIG, RULES, a_campaign, a_lead, messages_for
 
 from orchestrator.campaigns import VARIANTS, Variant
 from orchestrator.compliance import check
 from orchestrator.rendering import greeting_name, render
+from orchestrator.rules import load_rules
+from shared.errors import ConfigError
 from shared.lead import Lead, Source, SourceType, Tier
 from shared.ports import Message
 
@@ -92,6 +98,76 @@ def test_no_lead_ever_gets_a_hole(lead: Lead, tier: Tier, variant: Variant) -> N
     assert wrong <= {"odd_greeting"}
 
 
+ANYTHING = st.text(max_size=120)
+FOOTER = RULES.outreach.sender.postal_address
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.builds(
+        Lead,
+        id=st.text("abc", min_size=1),
+        first_name=ANYTHING,
+        last_name=ANYTHING,
+        title=ANYTHING,
+        company=ANYTHING,
+        industry=ANYTHING,
+        data_source=ANYTHING,
+        data_collected_at=ANYTHING,
+        sources=st.lists(
+            st.builds(Source, st.sampled_from(get_args(SourceType)), name=ANYTHING), max_size=2
+        ).map(tuple),
+    ),
+    st.sampled_from(TIERS),
+)
+def test_whatever_is_in_a_profile_both_variants_are_whole_and_differ(lead: Lead, tier: Tier) -> None:
+    variants = {variant: messages_for(lead, tier, variant) for variant in VARIANTS}
+    for messages in variants.values():
+        assert holes(messages) == []
+        assert messages[0].subject.strip()
+        for message in messages:
+            said = message.body.split("\n\n")
+            assert len(" ".join(said[1:-2]).split()) >= 8, (
+                message.body
+            )  # says something besides hello and footer
+            assert message.body.endswith(FOOTER)
+            assert "\n" not in message.subject
+            assert not [
+                c
+                for c in message.body + message.subject
+                if unicodedata.category(c) in {"Cc", "Cf"} - {"\n"} and c != "\n"
+            ]
+    assert all(a.body != b.body for a, b in zip(*variants.values(), strict=True))
+
+
+NAMES = st.sampled_from(
+    [
+        "Ng",
+        "O'Brien",
+        "O’Brien",
+        "Jean-Luc",
+        "李",
+        "Anne Marie",
+        "Seán",
+        "Nguyễn",
+        "Øystein",
+        "Владимир",
+        "محمد",
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(NAMES, st.data())
+def test_a_real_name_survives_whatever_else_is_unknown(name: str, data: st.DataObject) -> None:
+    awkward = {field: data.draw(AWKWARD) for field in ("last_name", "title", "company", "industry")}
+    for variant in VARIANTS:
+        for message in messages_for(
+            a_lead(first_name=name, **awkward), data.draw(st.sampled_from(TIERS)), variant
+        ):
+            assert message.body.startswith(f"Hi {name},\n")
+
+
 @pytest.mark.parametrize("name", ["Ng", "O'Brien", "Jean-Luc", "李", "Müller"])
 def test_a_real_first_name_is_greeted(name: str) -> None:
     assert messages_for(a_lead(first_name=name))[0].body.startswith(f"Hi {name},\n")
@@ -129,10 +205,71 @@ def test_the_first_message_says_where_the_data_came_from_where_the_law_asks(coun
     assert not any("You may object" in message.body for message in others)
 
 
-def test_deeper_tiers_say_more() -> None:
-    lengths = [len(messages_for(a_lead(), tier)[0].body) for tier in TIERS]
-    assert lengths == sorted(lengths, reverse=True)
-    assert len(set(lengths)) == 4
+# What each tier adds, by the words that show it; the lead is one who follows another vendor.
+ADDED: dict[Tier, tuple[str, ...]] = {
+    "tier_4": ("Anna",),
+    "tier_3": ("Gong",),
+    "tier_2": ("pipeline lives in too many tools", "arguments about whose numbers are right"),
+    "tier_1": (
+        "updating fields",
+        "one clean pipeline",
+        "update the CRM by hand",
+        "hiring for revenue operations",
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_tier_is_told_what_those_below_are_and_its_own_on_top(variant: Variant) -> None:
+    lead = a_lead(signals={"hiring_revops": True})
+    for number, tier in enumerate(ADDED):
+        whole = "".join(m.subject + m.body for m in messages_for(lead, tier, variant))
+        news = {"hiring for revenue operations"} if variant == "B" else set()  # variant B tells no news
+        for other, words in enumerate(ADDED.values()):
+            told = {text for text in words if text in whole}
+            assert told == (set(words) - news if other <= number else set()), (tier, words)
+
+
+def test_a_template_that_says_more_than_its_depth_allows_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    file = tmp_path / "config" / "templates" / "event_followup.yaml"
+    file.write_text(
+        file.read_text().replace("A short addition to my note.", "A word on {{ context.angle }}.")
+    )
+    with pytest.raises(ConfigError, match=r"event_followup.yaml: depth minimal may not name context.angle"):
+        load_rules(tmp_path / "config")
+
+
+@pytest.mark.parametrize("change", ["  lead.company: your company\n", "  lead.firstname: you\n"])
+def test_every_variable_of_a_lead_has_its_explicit_fallback(tmp_path: Path, change: str) -> None:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    file = tmp_path / "config" / "outreach.yaml"
+    text = file.read_text()
+    kept = (
+        text.replace(change, "") if change in text else text.replace("fallbacks:\n", f"fallbacks:\n{change}")
+    )
+    file.write_text(kept)
+    with pytest.raises(ConfigError, match="fallbacks need one row for each variable"):
+        load_rules(tmp_path / "config")
+
+
+def test_a_missing_value_falls_back_by_its_rule_where_the_sentence_has_nothing_instead() -> None:
+    with_company, without = messages_for(a_lead(), "tier_2"), messages_for(a_lead(company=""), "tier_2")
+    assert "At companies like Acme, forecast calls" in with_company[0].body
+    assert "At companies like your company, forecast calls" in without[0].body
+    assert "You follow" not in messages_for(a_lead(sources=()), "tier_2")[0].body
+
+
+def test_what_is_said_of_where_they_were_seen_fits_the_campaign() -> None:
+    group = Source("group_member", name="RevOps Leaders")
+    event = Source("event_attendee", name="SaaS Day")
+    both = messages_for(a_lead(sources=(group, event)), "tier_3")
+    assert "signed up for SaaS Day" in both[0].body
+    assert "RevOps Leaders" not in both[0].body
+    other = replace(a_campaign(a_lead(sources=(group,)), "tier_3"), template="event_followup")
+    told = "".join(m.subject + m.body for m in render(a_lead(sources=(group,)), other, "A", RULES))
+    assert "RevOps Leaders" not in told
+    assert "signed up" not in told
 
 
 def test_follow_ups_continue_the_thread() -> None:

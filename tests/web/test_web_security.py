@@ -21,6 +21,8 @@ FORMS: dict[str, Right] = {
     "/campaigns/plans/x/reject": "approve",
     "/campaigns/plans/x/edit": "approve",
     "/campaigns/plans/x/implement": "approve",
+    "/campaigns/tasks/x/done": "approve",
+    "/campaigns/tasks/x/skip": "approve",
     "/reviews/x/read": "approve",
     "/reviews/x/approve": "approve",
     "/reviews/x/reject": "approve",
