@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` lists it.
 .POSIX:
-.PHONY: help setup setup-dev demo test gates check soak bench lock clean
+.PHONY: help setup setup-dev demo test gates check soak cover mutants bench lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -14,6 +14,8 @@ help:
 	@echo 'make setup       virtual environment in .venv, from requirements.lock       PYTHON=/path/to/python3.11'
 	@echo 'make setup-dev   the same with what the tests and gates need'
 	@echo 'make soak        the long tests'
+	@echo 'make cover       branch coverage of the safety kernel; fails under 100 %'
+	@echo 'make mutants     deliberate breaks of the safety kernel, each of which the tests must notice'
 	@echo 'make        tests against staging accounts of the vendors; needs their keys'
 	@echo 'make bench       measurements'
 	@echo 'make lock        resolve both lock files anew; needs uv'
@@ -45,6 +47,19 @@ check: setup-dev
 
 soak: setup-dev
 	@$(PY) -m pytest -q -n 0 -s -m soak $(ARGS)
+
+# What decides whether something may happen, once, and proves it; and the tests that are about that.
+KERNEL = gate claim settlement doubt ledger switches suppression approval limits rings quota budgets rampup \
+	halts verdicts halt_rules observed audit merkle verification
+ABOUT_IT = tests/shared tests/scenarios tests/simulation/test_interleavings.py tests/contract/test_doubts.py \
+	tests/orchestrator/test_safe_mode.py tests/orchestrator/test_commands.py tests/orchestrator/test_review.py
+cover: setup-dev
+	@$(VENV)/bin/coverage run -m pytest -q -n 0 $(ABOUT_IT)
+	@$(VENV)/bin/coverage report --show-missing --skip-covered --fail-under=100 \
+		--include=$$(echo $(KERNEL) | sed 's|[a-z_]*|shared/&.py|g; s| |,|g')
+
+mutants: setup-dev
+	@$(PY) tools/mutants.py $(ARGS)
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done

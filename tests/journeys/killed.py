@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import anyio
+import httpx
 
 from orchestrator import demo, review, runs
 from orchestrator.app import App, open_app
@@ -39,6 +40,7 @@ REPEATABLE = {
     "update_opportunity", "pause_campaign", "remove_tags",
 }  # fmt: skip
 QUIET = 8
+LONGEST_RESTART = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Ended:
     sends: Mapping[str, int]  # first messages by address
     in_doubt: int
     audit_ok: bool
+    restart: float  # seconds from the start after the last kill until it is ready
 
     @property
     def story(self) -> dict[str, object]:
@@ -102,10 +105,28 @@ async def killed_run(home: Path, *, leads: int, kills: int, seed: int, longest: 
                     await asyncio.to_thread(child.wait)
                     child = start_worker(home, address, port)
                     done += 1
+            took = clock.monotonic() - began
+            child.send_signal(signal.SIGKILL)
+            await asyncio.to_thread(child.wait)
+            child = start_worker(home, address, port)
+            restart = await _until_ready(port, clock)
         finally:
             child.kill()
             await asyncio.to_thread(child.wait)
-        return await _ended(home, address, run_id, witness, done, clock.monotonic() - began)
+        return await _ended(home, address, run_id, witness, done, took, restart)
+
+
+async def _until_ready(port: int, clock: SystemClock) -> float:
+    """Seconds until the process that was just started says that it can work."""
+    began = clock.monotonic()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        while clock.monotonic() - began < LONGEST_RESTART:
+            try:
+                if (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success:
+                    break
+            except httpx.TransportError:
+                await clock.sleep(0.05)
+    return clock.monotonic() - began
 
 
 async def _prepare(home: Path, address: str, leads: int, port: int, witness: Witness) -> str:
@@ -160,7 +181,7 @@ async def _approve(app: App) -> None:
 
 
 async def _ended(
-    home: Path, address: str, run_id: str, witness: Witness, kills: int, seconds: float
+    home: Path, address: str, run_id: str, witness: Witness, kills: int, seconds: float, restart: float
 ) -> Ended:
     writes: Counter[tuple[str, str, str]] = Counter()
     sends: Counter[str] = Counter()
@@ -180,6 +201,7 @@ async def _ended(
             sends=sends,
             in_doubt=counts.get("in_doubt", 0) + counts.get("claimed", 0),
             audit_ok=(await app.kernel.audit.verify()).ok,
+            restart=restart,
         )
 
 
@@ -194,6 +216,7 @@ def report(ended: Ended) -> str:
         "mailed_twice": [who for who, count in ended.sends.items() if count > 1],
         "in_doubt": ended.in_doubt,
         "audit_ok": ended.audit_ok,
+        "restart_seconds": round(ended.restart, 2),
         "funnel": asdict(ended.summary)["funnel"],
         "people": ended.summary.people,
         "outcomes": ended.summary.outcomes,
