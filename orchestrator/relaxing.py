@@ -1,4 +1,4 @@
-"""Letting things go on: releasing the kill switch, leaving safe mode, clearing a halt or a pause.
+"""Letting things go on: releasing the kill switch, leaving safe mode, clearing a stop, lifting a suppression.
 
 stands ─ an admin asks, with a reason ─▶ asked ─ another admin says the same ─▶ goes on
        │                                 └ too late, or turned again meanwhile ─▶ lapsed
@@ -32,7 +32,7 @@ LONGEST_REASON = 500
 class Wish:
     """What is to go on, as it stood when it was looked at: another turn of the switch is another matter."""
 
-    what: str  # kill, safe_mode, halt
+    what: str  # kill, safe_mode, halt, suppression
     scope: str = ""
     epoch: int = 0
     stood_at: str = ""
@@ -136,6 +136,24 @@ async def clear(kernel: Kernel, scope: str, *, person: Person, reason: str, alon
     return await kernel.store.write(change)
 
 
+async def lift(kernel: Kernel, target: str, *, person: Person, reason: str, alone: bool = False) -> Answer:
+    """Take an address or a domain off the do-not-contact list, as `release`. `moved` says whether it was on it.
+
+    What was asked for holds the keyed hash alone: whoever says so as well has to know the address.
+    """
+    need(person, "relax")
+    why, keys = _reason(reason), kernel.suppression.keys_for(target)
+
+    def change(connection: sa.Connection) -> Answer:
+        since = kernel.suppression.since(connection, keys)
+        wish = Wish("suppression", scope=keys[0].hex(), stood_at=since)
+        if since and (asked := _asked(kernel, connection, wish, person, why, alone)):
+            return Answer(asked)
+        return Answer(moved=kernel.suppression.lift_in(connection, target, actor=person.name, reason=why))
+
+    return await kernel.store.write(change)
+
+
 def standing_at(safety: Safety, scope: str) -> Pause | None:
     """The pause or halt of exactly that scope."""
     return next((pause for pause in safety.pauses if pause.scope == scope), None)
@@ -148,7 +166,11 @@ def waiting(kernel: Kernel, connection: sa.Connection) -> list[Asked]:
     still |= {("halt", p.scope, 0, p.at) for p in safety.pauses if p.kind == "halt"}
     open_ones = relaxation.c.state == "asked", relaxation.c.expires_at > iso(kernel.clock.now())
     rows = connection.execute(sa.select(relaxation).where(*open_ones).order_by(relaxation.c.id.desc()))
-    return [_read(row) for row in rows if (row.what, row.scope, row.epoch, row.stood_at) in still]
+    return [
+        _read(row)
+        for row in rows
+        if row.what == "suppression" or (row.what, row.scope, row.epoch, row.stood_at) in still
+    ]
 
 
 def two_needed(kernel: Kernel, connection: sa.Connection) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -116,13 +117,13 @@ class Suppression:
 
         A domain that belongs to everybody is looked up too; it costs less than telling, and is never on the list.
         """
-        labels = address.domain.split(".")
-        parents = [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))][-MOST_LABELS:]
-        return (
-            self.key(EXACT, address.exact),
-            self.key(BROAD, address.broad),
-            *(self.key(DOMAIN, domain) for domain in parents),
-        )
+        whole, made = address.domain, self.key
+        keys = [made(EXACT, address.exact), made(BROAD, address.broad), made(DOMAIN, whole)]
+        if whole.count(".") > 1:
+            labels = whole.split(".")[1:]
+            parents = [".".join(labels[i:]) for i in range(len(labels) - 1)]
+            keys += [made(DOMAIN, domain) for domain in parents[-MOST_LABELS:]]
+        return tuple(keys)
 
     def keys_for(self, target: str) -> tuple[bytes, ...]:
         """The keys under which an address or a domain is put on the list.
@@ -154,7 +155,7 @@ class Suppression:
         Sending is strict: what isn't just an address, or passes for another one, is refused as a look-alike.
         """
         refused: dict[str, str] = {}
-        owners: dict[bytes, list[str]] = {}
+        stops: dict[str, tuple[bytes, ...]] = {}
         for text in addresses:
             try:
                 address = read_address(text)
@@ -163,10 +164,9 @@ class Suppression:
                 continue
             if address.look_alike or not is_sendable(text):
                 refused[text] = "look_alike"
-            for key in self.keys_of(address):
-                owners.setdefault(key, []).append(text)
-        for key in self._found(connection, list(owners)):
-            refused.update(dict.fromkeys(owners[key], "suppressed"))
+            stops[text] = self.keys_of(address)
+        if found := set(self._found(connection, list(dict.fromkeys(chain.from_iterable(stops.values()))))):
+            refused |= {text: "suppressed" for text, keys in stops.items() if not found.isdisjoint(keys)}
         return refused
 
     @staticmethod
@@ -183,6 +183,12 @@ class Suppression:
                 continue
         found = among(connection, REASONS, list(owners))
         return {owners[bytes(row["key"])]: str(row["reason"]) for row in found}
+
+    @staticmethod
+    def since(connection: sa.Connection, keys: Sequence[bytes]) -> str:
+        """In the caller's transaction: since when the first of these that stands has stood, or ""."""
+        standing = sa.select(sa.func.min(table.c.at)).where(table.c.key.in_(keys), table.c.lifted_at == "")
+        return connection.execute(standing).scalar() or ""
 
     async def refused(self, addresses: Sequence[str]) -> dict[str, str]:
         """Address → reason, for each that may not be written to right now. The gate asks again."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from orchestrator import lists, stops
+from orchestrator import lists, relaxing, stops
 from orchestrator.commands.outputs import write_new
 from orchestrator.commands.terminal import (
     AsJson,
@@ -62,6 +62,9 @@ def unsuppress(
         str, typer.Option("--reason", help="Why, and who asked for it; goes into the audit log.")
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Without the second admin that this needs; everybody is told.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take somebody off the do-not-contact list. For the admin at this host; asks first.
@@ -73,9 +76,9 @@ def unsuppress(
 
     async def work() -> dict[str, Any]:
         async with kernel() as opened:
-            lifted = await opened.suppression.lift(target, actor=operator().name, reason=reason)
+            answer = await relaxing.lift(opened, target, person=operator(), reason=reason, alone=alone)
             still = await opened.suppression.find(target)
-            return {"target": target, "lifted": lifted, "still_suppressed": still is not None}
+            return {"target": target, "lifted": answer.moved, "still_suppressed": still is not None}
 
     result = run(work)
     human = f"{target} may be written to again." if result["lifted"] else f"{target} was not on the list."

@@ -89,7 +89,7 @@ def _routes() -> list[BaseRoute]:
         *_post({"/leads": leads.find}),
         *_get({"/suppression": suppression.show, "/audit": audit.show, "/safety": safety.show}),
         *_post({"/suppression/check": suppression.check, "/suppression/add": suppression.add}),
-        *_post({"/suppression/upload": suppression.upload}),
+        *_post({"/suppression/upload": suppression.upload, "/suppression/lift": suppression.lift}),
         *_post({"/audit/verify": audit.verify}),
         *_post({"/safety/kill": safety.kill, "/safety/release": safety.release}),
         *_post({"/safety/settle": safety.settle}),

@@ -53,6 +53,8 @@ SAID: Mapping[str, str] = {
     "settled": "Settled, by your word.",
     "suppressed": "On the list: nobody there will be written to.",
     "suppressed_before": "It was on the list already.",
+    "lifted": "Off the list. What vendors hold against them is lifted there.",
+    "not_suppressed": "It was not on the list.",
     "welcome": "Your account is ready. Log in.",
     "logged_out": "You are logged out.",
 }

@@ -6,10 +6,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator import lists, stops
+from orchestrator import lists, relaxing, stops
 from orchestrator.accounts import Visit
+from orchestrator.situation import situation
 from orchestrator.web.desk import desk, done, page
-from orchestrator.web.session import Form, changing, given, shown
+from orchestrator.web.session import Form, changing, confirm, given, shown
 from orchestrator.web.uploads import Upload, uploading
 from shared.errors import Invalid
 from shared.suppression import Suppressed
@@ -37,7 +38,8 @@ async def _page(
     count = await desk(request).app.kernel.suppression.count()
     status = HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK
     values: dict[str, Any] = {"asked": asked, "found": found, "problem": problem, "count": count}
-    values |= {"taken": taken, "most_mb": MOST_BYTES / MEGABYTE}
+    waiting = [one for one in (await situation(desk(request).app.kernel)).asked if one.what == "suppression"]
+    values |= {"taken": taken, "most_mb": MOST_BYTES / MEGABYTE, "lifts": waiting}
     return await page(request, "suppression.html", visit, status=status, **values)
 
 
@@ -64,6 +66,23 @@ async def add(request: Request, visit: Visit, form: Form) -> Response:
     except Invalid as error:
         return await _page(request, visit, asked=target, problem=error.message)
     return done("/suppression", "suppressed" if new else "suppressed_before")
+
+
+@changing("relax")
+async def lift(request: Request, visit: Visit, form: Form) -> Response:
+    """Take somebody off it, or ask a second admin to: with a reason, and the visitor's password."""
+    kernel, target = desk(request).app.kernel, form.text("target").strip()[:LONGEST]
+    try:
+        reason = given(form, "reason")
+        await confirm(request, visit, form)
+        answer = await relaxing.lift(kernel, target, person=visit.person, reason=reason)
+    except Invalid as error:
+        if error.code == "not_allowed":
+            raise
+        return await _page(request, visit, asked=target, problem=error.message)
+    if not answer.done:
+        return done("/suppression", "asked")
+    return done("/suppression", "lifted" if answer.moved else "not_suppressed")
 
 
 @uploading("suppress", MOST_BYTES)

@@ -3,8 +3,12 @@
 import httpx
 import pytest
 
+from orchestrator import relaxing
+from orchestrator.accounts import Accounts
+from orchestrator.app import App
 from orchestrator.web.suppression import MOST_BYTES
-from tests.web.conftest import OURS, Browser, LogIn
+from shared.approval import Person
+from tests.web.conftest import OURS, PASSWORD, Browser, LogIn
 
 
 async def upload(browser: Browser, content: bytes, **fields: str) -> httpx.Response:
@@ -83,3 +87,58 @@ async def test_a_reason_is_asked_for(log_in: LogIn) -> None:
     browser = await log_in("ae")
     assert (await upload(browser, b"jane@corp.com\n", reason=" ")).status_code == 400
     assert await browser.kernel.suppression.count() == 0
+
+
+async def lift(browser: Browser, target: str = "jane@corp.com", **fields: str) -> httpx.Response:
+    said = {"target": target, "reason": "she wrote us", "password": PASSWORD, **fields}
+    return await browser.post("/suppression/lift", said)
+
+
+@pytest.mark.requirement("U4")
+async def test_an_only_admin_takes_somebody_off_with_a_reason_and_their_password(log_in: LogIn) -> None:
+    browser = await log_in("admin")
+    await browser.kernel.suppression.add("jane@corp.com", reason="x", source="y")
+    assert (await lift(browser, password="wrong")).status_code == 403
+    assert (await lift(browser, reason=" ")).status_code == 400
+    assert await browser.kernel.suppression.count() == 1
+    assert (await lift(browser, "Jane@CORP.com")).status_code == 303
+    assert await browser.kernel.suppression.count() == 0
+    assert (await lift(browser, "gmail.com")).status_code == 400
+
+
+@pytest.mark.requirement("U4", "A7")
+async def test_where_there_are_two_admins_both_have_to_say_so_about_the_same_person(
+    log_in: LogIn, app: App
+) -> None:
+    browser = await log_in("admin")
+    accounts = Accounts(app.kernel)
+    other = await accounts.create("second@corp.com", "Second", "admin", PASSWORD, by="test")
+    for target in ("jane@corp.com", "joe@corp.com"):
+        await app.kernel.suppression.add(target, reason="x", source="y")
+
+    async def by_other(target: str) -> relaxing.Answer:
+        person = Person(other.email, other.role)
+        return await relaxing.lift(app.kernel, target, person=person, reason="so it is")
+
+    assert (await lift(browser)).headers["location"].endswith("said=asked")
+    page = await browser.get("/suppression")
+    assert "she wrote us" in page.text
+    assert "jane@corp.com" not in page.text
+    assert not (await by_other("joe@corp.com")).done, "another person is another matter"
+    assert await app.kernel.suppression.count() == 2
+    assert (await lift(browser)).headers["location"].endswith("said=asked"), "twice the same admin is one"
+    assert (await by_other("JANE@corp.com")).done
+    assert await app.kernel.suppression.find("jane@corp.com") is None
+    kinds = [entry["kind"] for entry in await app.kernel.audit.tail(20)]
+    assert {"relax.asked", "relax.granted", "suppression.lifted"} <= set(kinds)
+
+
+async def test_an_entry_that_was_made_anew_needs_two_new_words(log_in: LogIn, app: App) -> None:
+    browser = await log_in("admin")
+    other = await Accounts(app.kernel).create("second@corp.com", "Second", "admin", PASSWORD, by="test")
+    await app.kernel.suppression.add("jane@corp.com", reason="x", source="y")
+    await lift(browser)
+    await app.kernel.suppression.lift("jane@corp.com", actor="Ada", reason="x")
+    await app.kernel.suppression.add("jane@corp.com", reason="again", source="y")
+    person = Person(other.email, other.role)
+    assert not (await relaxing.lift(app.kernel, "jane@corp.com", person=person, reason="x")).done

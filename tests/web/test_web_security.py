@@ -33,6 +33,7 @@ FORMS: dict[str, Right] = {
     "/suppression/check": "read",
     "/suppression/add": "suppress",
     "/suppression/upload": "suppress",
+    "/suppression/lift": "relax",
     "/audit/verify": "read",
     "/safety/kill": "stop",
     "/safety/release": "relax",
