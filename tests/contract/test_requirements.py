@@ -1,6 +1,7 @@
 """Each requirement has a test, and each test that claims to prove one names one that there is."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def test_every_mark_names_a_requirement() -> None:
 def test_what_has_its_test_is_no_longer_put_off() -> None:
     assert sorted(LATER.keys() & proofs().keys()) == []
     assert sorted(LATER.keys() - REQUIREMENTS.keys()) == []
+
+
+def test_no_two_files_of_tests_share_a_name() -> None:
+    """The second one would not be collected, nor anything with it."""
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_all_25_scenarios_are_requirements() -> None:
