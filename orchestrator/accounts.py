@@ -4,23 +4,19 @@
                                            30 min idle, or 12 h over ─▶ may only stop things ─ 12.5 h ─▶ gone
 
 Passwords are kept as argon2id, tokens and cookies as SHA-256. A try to log in is counted before its password
-is looked at, so that many at once get no further than one after the other.
+is looked at, so that many at once get no further than one after the other. Who logs in, fails to, logs out or gets
+another role is in the audit log.
 """
 
 import hashlib
 import secrets
-import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
-import anyio
-import anyio.to_thread
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
+from orchestrator.passwords import Passwords, lock_seconds
+from orchestrator.roles import RIGHTS, ROLES, Right, allowed
 from shared.address import read_address
 from shared.approval import Person
 from shared.audit import Entry, append
@@ -29,49 +25,15 @@ from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
 from shared.schema import account, login_link, session
 
-Right = Literal[
-    "read",
-    "stop",
-    "suppress",
-    "approve",
-    "approve_c_level",
-    "approve_new",
-    "resume",
-    "clear_pause",
-    "settle",
-    "relax",
-    "administer",
-]
-ROLES = ("viewer", "ae", "operator", "admin")
-# From which role up. Stopping is easy, relaxing is not; a tool has none of these.
-RIGHTS: Mapping[Right, str] = {
-    "read": "viewer",
-    "stop": "ae",
-    "suppress": "ae",
-    "approve": "ae",
-    "resume": "ae",
-    "approve_c_level": "operator",
-    "approve_new": "operator",  # the first campaign of a template or segment
-    "clear_pause": "operator",
-    "settle": "operator",  # say how an effect in doubt ended
-    "relax": "admin",  # release the kill switch, leave safe mode, clear a halt
-    "administer": "admin",
-}
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
 GRACE = timedelta(minutes=30)  # after that: who sees something go wrong must not have to log in first
 LINK_HOLDS = timedelta(hours=24)
 NOTED_EVERY = timedelta(minutes=1)
-FREE_TRIES = 5
-LONGEST_LOCK = 900  # seconds
-SHORTEST_PASSWORD, ADVISED_PASSWORD, LONGEST_PASSWORD = 12, 15, 256
 EVEN = 0.4  # seconds: every answer to a login takes at least this long, whatever it found
-HASHES_AT_ONCE = 2  # each takes 19 MiB
-# Long enough to pass the length rule, and on every list of passwords that are tried first.
-GUESSED_FIRST = frozenset(
-    {"password1234", "123456789012", "1234567890123", "qwertyuiop123", "passwordpassword", "administrator",
-     "letmeinletmein", "iloveyou1234", "qwerty123456", "welcome12345", "adminadminadmin", "changemechangeme"}
-)  # fmt: skip
+UNKNOWN_EVERY = (
+    60.0  # seconds: tries with addresses nobody has are told together, or strangers could fill the log
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +62,6 @@ class Visit:
         return Person(self.account.email, self.account.role)
 
 
-def allowed(role: str, right: Right) -> bool:
-    """Whether that role has that right; an unknown role has none."""
-    return role in ROLES and ROLES.index(role) >= ROLES.index(RIGHTS[right])
-
-
 def need(person: Person, right: Right) -> None:
     """Raise `Invalid` (code `not_allowed`) unless the person's role has the right."""
     if not allowed(person.role, right):
@@ -128,27 +85,6 @@ def fresh_token() -> str:
 def hashed(token: str) -> str:
     """What is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def lock_seconds(failures: int) -> int:
-    """How long no try counts after so many failures in a row: none below 5, then doubling to 15 minutes."""
-    over = failures - FREE_TRIES
-    return 0 if over < 0 else min(LONGEST_LOCK, 2 ** min(over, 20))
-
-
-def check_new_password(password: str, email: str) -> str:
-    """The password in the form that is hashed; `Invalid` where it is too short or would be guessed first."""
-    plain = unicodedata.normalize("NFKC", password)
-    if not SHORTEST_PASSWORD <= len(plain) <= LONGEST_PASSWORD:
-        raise Invalid(
-            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; "
-            f"{ADVISED_PASSWORD} or more are better",
-            field="password",
-            code="password_length",
-        )
-    if plain.casefold() in GUESSED_FIRST | {email.casefold()} or len(set(plain)) < 4:
-        raise Invalid("this password would be guessed first", field="password", code="password_weak")
-    return plain
 
 
 async def first_admin_link(kernel: Kernel, base_url: str) -> str:
@@ -181,15 +117,16 @@ class Accounts:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._nobody = self._hasher.hash(fresh_token())
-        self._at_once = anyio.CapacityLimiter(HASHES_AT_ONCE)
+        self._passwords = Passwords()
+        self._nobody = self._passwords.hashed(fresh_token())
+        self._unknown = 0  # tries with addresses that nobody has, since they were told last
+        self._unknown_told = float("-inf")
 
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
     async def create(self, email: str, name: str, role: str, password: str, *, by: str) -> Account:
         """Add an account. Raises `Invalid` for what won't do, `Conflict` for an address that has one."""
         made = _new_account(email, name, role)
-        stored = await self._hash(check_new_password(password, made.email))
+        stored = await self._passwords.store(password, made.email)
         await self._kernel.store.write(lambda c: self._insert(c, made, stored, by))
         return made
 
@@ -217,6 +154,27 @@ class Accounts:
 
         return await self._kernel.store.write(change)
 
+    async def change_role(self, email: str, role: str, *, by: str) -> bool:
+        """Give an account another role, at once in every session. True if it had another; `Invalid` for no account.
+
+        The last admin keeps the role: without one nobody could let anything go on again.
+        """
+        wanted, made = read_address(email).exact, _role(role)
+
+        def change(connection: sa.Connection) -> bool:
+            row = connection.execute(sa.select(account).where(account.c.email == wanted)).one_or_none()
+            if row is None:
+                raise Invalid("there is no account with this e-mail", field="email", code="not_found")
+            if row.role == made:
+                return False
+            connection.execute(sa.update(account).where(account.c.id == row.id).values(role=made))
+            _refuse_without_admin(connection)
+            entry = Entry("account.role_changed", wanted, {"from": row.role, "to": made}, by)
+            append(connection, [entry], self._kernel.clock.now())
+            return True
+
+        return await self._kernel.store.write(change)
+
     async def all(self) -> list[Account]:
         """Every account, by e-mail."""
         query = sa.select(account).order_by(account.c.email)
@@ -237,7 +195,7 @@ class Accounts:
     async def redeem(self, token: str, email: str, name: str, password: str) -> Account:
         """Make the account a one-time link is for, and use the link up. Raises `Invalid` or `Conflict`."""
         made = _new_account(email, name, "admin")
-        stored = await self._hash(check_new_password(password, made.email))
+        stored = await self._passwords.store(password, made.email)
 
         def change(connection: sa.Connection) -> None:
             if self._link(connection, token) is None:
@@ -258,12 +216,30 @@ class Accounts:
         """
         began = self._kernel.clock.monotonic()
         known = await self._kernel.store.write(lambda c: self._count_try(c, _normal(email)))
-        right = await self._verify(known.password if known else self._nobody, password)
+        right = await self._passwords.is_right(known.password if known else self._nobody, password)
         cookie = None
         if known is not None and right:
             cookie = await self.open_session(known.id, replaces=replaces, forgive=True)
+        else:
+            await self._note_failure(
+                _normal(email), "locked or unknown" if known is None else "wrong password"
+            )
         await self._kernel.clock.sleep(began + EVEN - self._kernel.clock.monotonic())
         return cookie
+
+    async def _note_failure(self, email: str, why: str) -> None:
+        """A login that failed is in the log: one by one for an account, together for addresses nobody has."""
+        there = sa.select(account.c.id).where(account.c.email == email)
+        if await self._kernel.store.read(lambda c: c.execute(there).scalar()):
+            await self._kernel.audit.record(Entry("account.login_failed", email, {"why": why}))
+            return
+        self._unknown += 1
+        now = self._kernel.clock.monotonic()
+        if now - self._unknown_told >= UNKNOWN_EVERY:
+            count, self._unknown, self._unknown_told = self._unknown, 0, now
+            await self._kernel.audit.record(
+                Entry("account.login_failed", "unknown addresses", {"tries": count})
+            )
 
     def _count_try(self, connection: sa.Connection, email: str) -> sa.Row[tuple[object, ...]] | None:
         """The account if it may be tried now, the try counted as failed until it proves right."""
@@ -284,8 +260,9 @@ class Accounts:
     async def confirm(self, visit: Visit, password: str) -> bool:
         """Whether the visitor entered their own password again; tries count as at login."""
         known = await self._kernel.store.write(lambda c: self._count_try(c, visit.account.email))
-        right = await self._verify(known.password if known else self._nobody, password)
+        right = await self._passwords.is_right(known.password if known else self._nobody, password)
         if known is None or not right:
+            await self._note_failure(visit.account.email, "not confirmed")
             return False
         now = iso(self._kernel.clock.now())
         again = sa.update(session).where(session.c.csrf == visit.csrf).values(confirmed_at=now)
@@ -353,27 +330,32 @@ class Accounts:
 
     async def logout(self, cookie: str) -> None:
         """End the session, here and not only in the browser."""
-        ended = sa.delete(session).where(session.c.token == hashed(cookie))
-        await self._kernel.store.write(lambda c: c.execute(ended).rowcount)
+        mine = session.c.token == hashed(cookie)
+        whose = sa.select(account.c.email).join(session, session.c.account_id == account.c.id).where(mine)
 
-    # ── hashing, off the event loop ──────────────────────────────────────────────────────────────────────
-    async def _hash(self, password: str) -> str:
-        return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._at_once)
+        def change(connection: sa.Connection) -> None:
+            who = connection.execute(whose).scalar()
+            connection.execute(sa.delete(session).where(mine))
+            if who:
+                append(connection, [Entry("account.logged_out", who, {}, who)], self._kernel.clock.now())
 
-    async def _verify(self, stored: str, password: str) -> bool:
-        plain = unicodedata.normalize("NFKC", password[: LONGEST_PASSWORD * 4])
-        return await anyio.to_thread.run_sync(self._matches, stored, plain, limiter=self._at_once)
+        await self._kernel.store.write(change)
 
-    def _matches(self, stored: str, plain: str) -> bool:
-        try:
-            return self._hasher.verify(stored, plain)
-        except (VerificationError, InvalidHashError):
-            return False
+
+def _role(text: str) -> str:
+    if text not in ROLES:
+        raise Invalid(f"a role is one of {', '.join(ROLES)}", field="role", code="unknown_role")
+    return text
+
+
+def _refuse_without_admin(connection: sa.Connection) -> None:
+    admins = sa.select(account.c.id).where(account.c.role == "admin", account.c.disabled == 0).limit(1)
+    if connection.execute(admins).one_or_none() is None:
+        raise Conflict("this is the last admin; make another one first", code="last_admin")
 
 
 def _new_account(email: str, name: str, role: str) -> Account:
-    if role not in ROLES:
-        raise Invalid(f"a role is one of {', '.join(ROLES)}", field="role", code="unknown_role")
+    role = _role(role)
     shown = " ".join(name.split())
     if not 1 <= len(shown) <= 100:
         raise Invalid("a name has 1 to 100 characters", field="name", code="name_length")

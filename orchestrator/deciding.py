@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from orchestrator.accounts import Right, allowed, others_who_may
+from orchestrator.accounts import others_who_may
 from orchestrator.campaigns import campaign_fingerprint
 from orchestrator.dossier import (
     DRAFT,
@@ -18,6 +18,7 @@ from orchestrator.dossier import (
     people_of,
     views,
 )
+from orchestrator.roles import Right, allowed
 from shared.approval import Person
 from shared.audit import Entry, append
 from shared.clock import iso

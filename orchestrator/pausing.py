@@ -8,10 +8,11 @@ confirm is paused again.
 
 import sqlalchemy as sa
 
-from orchestrator.accounts import Right, need
+from orchestrator.accounts import need
 from orchestrator.deciding import refuse_while_killed
 from orchestrator.dossier import DRAFT, RESUME, Row, campaign_row, people_of
 from orchestrator.intake import read_leads
+from orchestrator.roles import Right
 from orchestrator.titles import seniority
 from shared.approval import Item, Person
 from shared.audit import Entry, append

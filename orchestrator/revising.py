@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator import compliance
-from orchestrator.accounts import Right, need
+from orchestrator.accounts import need
 from orchestrator.app import App
 from orchestrator.deciding import EDITED, Payload, changed, editable, free, hold, open_person, reason_of
 from orchestrator.dossier import ENROLLMENT, Row, findings_of
 from orchestrator.intake import read_lead
+from orchestrator.roles import Right
 from shared.approval import Person
 from shared.effect import canonical, fingerprint
 from shared.errors import Invalid

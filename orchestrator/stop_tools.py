@@ -58,6 +58,7 @@ async def _stood_still(app: App, said: str, reason: str, reference: str = "") ->
 async def engage_kill_switch(app: App, reason: Reason, idempotency_key: Key = "") -> Outcome:  # noqa: ARG001 - on is on
     """Stop every effect in every process, now, and pause live campaigns at the vendor. Only an admin releases it."""
     if await app.kernel.switches.kill(actor="agent", reason=reason):
+        await app.kernel.audit.try_checkpoint("kill")
         return await _stood_still(app, "Stopped", reason)
     message = (
         "Stopped by the flag file; the database could not be written, so campaigns run on at the vendor."

@@ -208,10 +208,19 @@ class Audit:
     async def close(self) -> None:
         """Sign what no checkpoint covers yet: a process leaves nothing behind that could be cut off unnoticed."""
         try:
-            if (await self.head()).exposed:
-                await self.checkpoint("stop")
+            exposed = (await self.head()).exposed
         except SwarmError:
-            log.exception("audit.not_signed_at_the_end")
+            log.exception("audit.not_signed", why="stop")
+        else:
+            if exposed:
+                await self.try_checkpoint("stop")
+
+    async def try_checkpoint(self, why: str) -> None:
+        """As `checkpoint`, after something that stands whether or not it can be signed now."""
+        try:
+            await self.checkpoint(why)
+        except SwarmError:
+            log.exception("audit.not_signed", why=why)
 
     def refuse_shrunk(self, size: int) -> None:
         """Stop if the log is shorter than it was: the database was put back under a running process."""

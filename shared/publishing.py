@@ -47,6 +47,7 @@ async def work(kernel: Kernel, channels: Mapping[str, Send]) -> None:
         safety = await kernel.switches.now()
         if not safety.killed:
             await kernel.switches.kill(actor="audit", reason=FORKED)
+            await kernel.audit.try_checkpoint("kill")
         raise
     finally:
         await tell(kernel, channels)

@@ -11,8 +11,9 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from orchestrator.accounts import Accounts, Right, Visit, allowed
+from orchestrator.accounts import Accounts, Visit
 from orchestrator.app import App
+from orchestrator.roles import Right, allowed
 from shared.clock import parse
 from shared.foreign import clean
 from shared.telemetry import correlation

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestrator.accounts import ADVISED_PASSWORD, LONGEST_PASSWORD, SHORTEST_PASSWORD
+from orchestrator.passwords import ADVISED_PASSWORD, LONGEST_PASSWORD, SHORTEST_PASSWORD
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import forget, keep, read_form, visitor
 from shared.errors import Invalid

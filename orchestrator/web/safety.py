@@ -42,7 +42,7 @@ async def kill(request: Request, visit: Visit, form: Form) -> Response:
     reason = " ".join(form.text("reason").split())[:LONGEST] or "pressed in the Gatekeeper"
     stored = await kernel.switches.kill(actor=visit.account.email, reason=reason)
     if stored:
-        await kernel.audit.checkpoint("kill")
+        await kernel.audit.try_checkpoint("kill")
     if stored and not visit.idle:
         answer = done("/safety", "killed")
     else:

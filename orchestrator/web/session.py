@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestrator.accounts import ABSOLUTE, GRACE, Right, Visit, need
+from orchestrator.accounts import ABSOLUTE, GRACE, Visit, need
+from orchestrator.roles import Right
 from orchestrator.web.desk import desk
 from orchestrator.web.security import FORM_BYTES, body, from_our_page
 from shared.errors import Invalid

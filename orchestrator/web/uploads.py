@@ -16,7 +16,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator.accounts import Right, Visit, need
+from orchestrator.accounts import Visit, need
+from orchestrator.roles import Right
 from orchestrator.web.desk import desk
 from orchestrator.web.security import FORM_BYTES, from_our_page
 from orchestrator.web.session import Endpoint, Form, to_login, visitor

@@ -6,16 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from orchestrator.accounts import (
-    EVEN,
-    RIGHTS,
-    ROLES,
-    Accounts,
-    allowed,
-    check_new_password,
-    first_admin_link,
-    lock_seconds,
-)
+from orchestrator.accounts import EVEN, Accounts, first_admin_link
+from orchestrator.passwords import check_new_password, lock_seconds
+from orchestrator.roles import RIGHTS, ROLES, allowed
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel, open_kernel
 from shared.schema import account, login_link, session

@@ -6,8 +6,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from orchestrator.accounts import ABSOLUTE, GRACE, RIGHTS, Right, allowed
+from orchestrator.accounts import ABSOLUTE, GRACE
 from orchestrator.app import App
+from orchestrator.roles import RIGHTS, Right, allowed
 from orchestrator.web.security import FORM_BYTES
 from shared.clock import iso
 from tests.web.conftest import HOST, OURS, Browser, LogIn
