@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` lists it.
 .POSIX:
-.PHONY: help setup setup-dev demo test gates check soak cover mutants bench lock clean
+.PHONY: help setup setup-dev demo test gates check soak cover mutants live bench lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -16,7 +16,7 @@ help:
 	@echo 'make soak        the long tests'
 	@echo 'make cover       branch coverage of the safety kernel; fails under 100 %'
 	@echo 'make mutants     deliberate breaks of the safety kernel, each of which the tests must notice'
-	@echo 'make        tests against staging accounts of the vendors; needs their keys'
+	@echo 'make live        tests against staging accounts of the vendors; needs their keys'
 	@echo 'make bench       measurements'
 	@echo 'make lock        resolve both lock files anew; needs uv'
 	@echo 'make clean       remove the environment and caches; keeps .swarm, your data'
@@ -60,6 +60,9 @@ cover: setup-dev
 
 mutants: setup-dev
 	@$(PY) tools/mutants.py $(ARGS)
+
+live: setup-dev
+	@$(PY) -m pytest -q -n 0 -m live $(ARGS) tests/live
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done
