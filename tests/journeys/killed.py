@@ -1,7 +1,8 @@
 """A run of the real pipeline in a child process that is killed with SIGKILL at random instants and started again.
 
 The emulators live in a process of their own, so that their log survives every kill: it is the truth that the
-counts are made of. The Gatekeeper runs in the child as well; vendors retry their webhooks while it is down.
+counts are made of. The Gatekeeper runs in the child as well; vendors retry their webhooks while it is down. On
+PostgreSQL more workers run beside it, and any of them may be the one that is killed.
 """
 
 import asyncio
@@ -68,10 +69,33 @@ class Ended:
         return {what: count for what, count in self.writes.items() if count > 1 and what[1] not in REPEATABLE}
 
 
-def settings_at(home: Path, address: str) -> Settings:
-    """Live against the emulators."""
-    environ = {"SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": "false"}
-    return load_settings(ROOT / "config", environ)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run takes place: data folder, emulators, the Gatekeeper's port; a database's address unless SQLite."""
+
+    home: Path
+    emulators: str
+    port: int
+    database: str = ""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Live against the emulators."""
+        theirs = {"SWARM_SANDBOX_URL": self.emulators, "DATABASE_URL": self.database}
+        return {"SWARM_HOME": str(self.home), "SAFE_MODE": "false", **theirs}
+
+    @property
+    def settings(self) -> Settings:
+        """As the processes have them."""
+        return load_settings(ROOT / "config", self.environ)
+
+    def start(self, number: int) -> subprocess.Popen[bytes]:
+        """The product as an operator runs it: Gatekeeper and worker in one process, then more workers."""
+        does = ["gatekeeper", "--port", str(self.port)] if number == 0 else ["worker"]
+        command = [sys.executable, "-m", "orchestrator.cli", *does]
+        with (self.home / "worker.log").open("ab") as log:
+            environ = {**os.environ, **self.environ}
+            return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
 
 
 def free_port() -> int:
@@ -80,40 +104,46 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-def start_worker(home: Path, address: str, port: int) -> subprocess.Popen[bytes]:
-    """The product as an operator runs it: Gatekeeper and worker in one process."""
-    environ = {**os.environ, "SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": "false"}
-    command = [sys.executable, "-m", "orchestrator.cli", "gatekeeper", "--port", str(port)]
-    with (home / "worker.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
-
-
-async def killed_run(home: Path, *, leads: int, kills: int, seed: int, longest: float = 1.5) -> Ended:
-    """Run `leads` people through everything, killing the process `kills` times on the way."""
-    clock, dice, port = SystemClock(), random.Random(seed), free_port()
+async def killed_run(
+    home: Path,
+    *,
+    leads: int,
+    kills: int,
+    seed: int,
+    longest: float = 1.5,
+    database: str = "",
+    workers: int = 1,
+) -> Ended:
+    """Run `leads` people through everything, killing a process `kills` times on the way."""
+    clock, dice = SystemClock(), random.Random(seed)
     began = clock.monotonic()
     await anyio.Path(home).mkdir(parents=True, exist_ok=True)
     async with demo.emulated(home) as address, open_witness(address) as witness:
-        run_id = await _prepare(home, address, leads, port, witness)
+        place = Place(home, address, free_port(), database)
+        run_id = await _prepare(place, leads, witness)
         done = 0
-        child = start_worker(home, address, port)
+        children = [place.start(number) for number in range(workers)]
         try:
-            while not await _rests(home, address, run_id):
+            while not await _rests(place, run_id):
                 await clock.sleep(dice.uniform(0.05, longest))
                 if done < kills:
-                    child.send_signal(signal.SIGKILL)
-                    await asyncio.to_thread(child.wait)
-                    child = start_worker(home, address, port)
+                    number = dice.randrange(workers)
+                    await _end(children[number])
+                    children[number] = place.start(number)
                     done += 1
             took = clock.monotonic() - began
-            child.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(child.wait)
-            child = start_worker(home, address, port)
-            restart = await _until_ready(port, clock)
+            await _end(children[0])
+            children[0] = place.start(0)
+            restart = await _until_ready(place.port, clock)
         finally:
-            child.kill()
-            await asyncio.to_thread(child.wait)
-        return await _ended(home, address, run_id, witness, done, took, restart)
+            for child in children:
+                await _end(child)
+        return await _ended(place, run_id, witness, done, took, restart)
+
+
+async def _end(child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(child.wait)
 
 
 async def _until_ready(port: int, clock: SystemClock) -> float:
@@ -129,22 +159,22 @@ async def _until_ready(port: int, clock: SystemClock) -> float:
     return clock.monotonic() - began
 
 
-async def _prepare(home: Path, address: str, leads: int, port: int, witness: Witness) -> str:
+async def _prepare(place: Place, leads: int, witness: Witness) -> str:
     """Files, webhooks and the run's row; nothing has begun yet."""
     for vendor in ("ghl", "clay"):
-        await witness.send_events_to(vendor, f"http://127.0.0.1:{port}/webhooks/{vendor}")
-    sample = write_sample(home / "sample", leads - leads // 5)
-    async with open_app(settings_at(home, address), role="test") as app:
-        await app.suite.sequencer.ensure_webhooks(base_url=f"http://127.0.0.1:{port}")
+        await witness.send_events_to(vendor, f"http://127.0.0.1:{place.port}/webhooks/{vendor}")
+    sample = write_sample(place.home / "sample", leads - leads // 5)
+    async with open_app(place.settings, role="test") as app:
+        await app.suite.sequencer.ensure_webhooks(base_url=f"http://127.0.0.1:{place.port}")
         files = [str(sample.connections), str(sample.provider)]
         posts = [{"url": demo.POST, "kind": "commenters", "limit": leads // 5}]
         run = await runs.create(app.kernel, {"files": files, "posts": posts, "asked": "run"})
         return run.id
 
 
-async def _rests(home: Path, address: str, run_id: str) -> bool:
+async def _rests(place: Place, run_id: str) -> bool:
     """Whether everything is done; approves what waits, as people would in between."""
-    async with open_app(settings_at(home, address), role="test", ports=()) as app:
+    async with open_app(place.settings, role="test", ports=()) as app:
         await _approve(app)
         run = await runs.get(app.kernel, run_id)
         if run.state == "failed":
@@ -181,7 +211,7 @@ async def _approve(app: App) -> None:
 
 
 async def _ended(
-    home: Path, address: str, run_id: str, witness: Witness, kills: int, seconds: float, restart: float
+    place: Place, run_id: str, witness: Witness, kills: int, seconds: float, restart: float
 ) -> Ended:
     writes: Counter[tuple[str, str, str]] = Counter()
     sends: Counter[str] = Counter()
@@ -191,7 +221,7 @@ async def _ended(
                 sends[entry["target"]] += entry["detail"].get("step") == 1
             else:
                 writes[vendor, entry["action"], entry["target"]] += 1
-    async with open_app(settings_at(home, address), role="test", ports=()) as app:
+    async with open_app(place.settings, role="test", ports=()) as app:
         counts = await app.kernel.ledger.counts()
         return Ended(
             kills=kills,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.killed import Ended, killed_run, report
+from tests.postgres import Server
 
 RESTART = 10.0  # seconds until a process that was killed works again, on a machine that does nothing else
 
@@ -27,12 +28,41 @@ async def test_a_run_killed_a_few_times_ends_as_one_that_was_not(tmp_path: Path)
     assert_unharmed(ended, whole)
 
 
+@pytest.mark.requirement("F9", "F10", "I1", "I2", "I8")
+async def test_workers_on_postgresql_killed_one_after_the_other_end_alike(
+    tmp_path: Path, postgres: Server
+) -> None:
+    with postgres.lent() as url:
+        whole = await killed_run(tmp_path / "whole", leads=15, kills=0, seed=1, database=url, workers=2)
+    with postgres.lent() as url:
+        ended = await killed_run(tmp_path / "killed", leads=15, kills=6, seed=2, database=url, workers=2)
+    assert ended.kills == 6
+    assert_unharmed(ended, whole)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.requirement("F10")
 async def test_a_hundred_leads_survive_fifty_kills(tmp_path: Path) -> None:
     whole = await killed_run(tmp_path / "whole", leads=100, kills=0, seed=1)
     ended = await killed_run(tmp_path / "killed", leads=100, kills=50, seed=3, longest=4.0)
+    print(report(whole))  # noqa: T201 - the soak's own report
+    print(report(ended))  # noqa: T201
+    assert ended.kills == 50
+    assert_unharmed(ended, whole)
+    assert ended.restart <= RESTART
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.requirement("F10")
+async def test_a_hundred_leads_survive_fifty_kills_of_four_workers(tmp_path: Path, postgres: Server) -> None:
+    with postgres.lent() as url:
+        whole = await killed_run(tmp_path / "whole", leads=100, kills=0, seed=1, database=url, workers=4)
+    with postgres.lent() as url:
+        ended = await killed_run(
+            tmp_path / "killed", leads=100, kills=50, seed=3, longest=4.0, database=url, workers=4
+        )
     print(report(whole))  # noqa: T201 - the soak's own report
     print(report(ended))  # noqa: T201
     assert ended.kills == 50
