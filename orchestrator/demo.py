@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import sqlalchemy as sa
 
 from orchestrator import review, runs
 from orchestrator.app import App, open_app
@@ -28,7 +29,9 @@ from shared.audit import Verdict
 from shared.clock import SystemClock
 from shared.effect import Json
 from shared.errors import Fatal, Invalid
-from shared.settings import Settings, configured_folder, load_settings
+from shared.pipeline_schema import lead
+from shared.settings import Settings, configured_database, configured_folder, load_settings
+from shared.store import open_store
 from shared.witness import Witness, open_witness
 
 REVIEWER = Person("demo.operator@alpha-swarm.example", "operator")
@@ -94,11 +97,30 @@ async def _written(file: anyio.Path) -> str:
 
 
 def demo_settings(home: Path, address: str, *, safe: bool) -> Settings:
-    """The shipped configuration on the demo's own folder, every vendor emulated whatever keys are around."""
-    return load_settings(
-        configured_folder(),
-        {"SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": str(safe).lower()},
-    )
+    """The shipped configuration on the demo's own folder, every vendor emulated whatever keys are around.
+
+    SQLite is always the demo's own; a PostgreSQL server is the one that is configured.
+    """
+    environ = {"SWARM_HOME": str(home), "SWARM_SANDBOX_URL": address, "SAFE_MODE": str(safe).lower()}
+    if not (database := configured_database()).startswith("sqlite:"):
+        environ["DATABASE_URL"] = database
+    return load_settings(configured_folder(), environ)
+
+
+async def refuse_used_database(home: Path) -> None:
+    """What the demo invents must not stand among real people: a server's database must be empty."""
+    url = demo_settings(home, "", safe=True).database_url
+    if url.startswith("sqlite:"):
+        return
+    async with open_store(url) as store:
+        tables = [
+            sa.select(sa.literal(1)).select_from(table).limit(1) for table in lead.metadata.sorted_tables
+        ]
+        if await store.read(lambda c: any(c.execute(query).scalar() for query in tables)):
+            message = (
+                "the database is in use; the demo needs an empty one: unset DATABASE_URL, or make a new one"
+            )
+            raise Invalid(message, field="DATABASE_URL")
 
 
 async def writes(witness: Witness) -> dict[str, int]:

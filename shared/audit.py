@@ -278,8 +278,9 @@ def rolled_back(size: int, here: int) -> Fatal:
     """What is raised where an old copy was put back."""
     return Fatal(
         f"a checkpoint that others hold covers {size} entries of the audit log that are not in this database "
-        f"({here} entries): it is older than what was done with it. Restore the newest copy; if there is none, "
-        'docs/RUNBOOK.md, "Backup and restore", says how to go on.',
+        f"({here} entries): it is older than what was done with it, or DATABASE_URL names another one than "
+        'before. Restore the newest copy; if there is none, docs/RUNBOOK.md, "Backup and restore", says how to '
+        "go on.",
         code="rolled_back",
     )
 

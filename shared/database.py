@@ -2,10 +2,19 @@
 
 import hashlib
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Which database it is, and whether it keeps what it took."""
+
+    durable: bool
+    text: str
 
 
 class Database(Protocol):
@@ -61,6 +70,14 @@ class Database(Protocol):
 
     def everybodys(self, error: BaseException) -> bool:
         """Whether a database error is no fault of the statement: it concerns all who wait."""
+        ...
+
+    def health(self, connection: sa.Connection) -> Health:
+        """What a person should know of it."""
+        ...
+
+    def reason(self, error: BaseException) -> str:
+        """Why it can't be opened, in our words; empty if that can't be told."""
         ...
 
     def close(self) -> None:

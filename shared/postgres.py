@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrDumperUnknown
 
-from shared.database import driver, lock_number
+from shared.database import Health, driver, lock_number
 from shared.errors import ConfigError
 
 OLDEST = 14  # major version
@@ -42,8 +42,25 @@ SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s
 PROMISES = """
 SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('server_encoding') AS encoding,
        current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous,
-       current_setting('alpha_swarm.throwaway', true) AS throwaway, pg_backend_pid() AS session
+       current_setting('alpha_swarm.throwaway', true) AS throwaway, pg_backend_pid() AS session,
+       current_setting('synchronous_standby_names') <> '' AS standbys,
+       has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE') AS may_migrate
 """
+# What libpq or the server says when a connection isn't made → what it means.
+REFUSALS = {
+    "password authentication failed": "it refused the user or the password",
+    "no password supplied": "it asks for a password",
+    "no pg_hba.conf entry": "it lets this user, address or kind of connection in to none of its databases",
+    "does not exist": "it has no such database or role",
+    "too many connections": "it has no connection left",
+    "remaining connection slots": "it has no connection left",
+    "starting up": "it is starting",
+    "Connection refused": "nothing listens there",
+    "No such file or directory": "nothing listens there",
+    "failed to resolve host": "there is no host of that name",
+    "timeout expired": "it doesn't answer",
+    "SSL": "it and this side can't agree on encryption",
+}
 
 
 WRITING = lock_number("writing")
@@ -174,7 +191,12 @@ class Postgres:
         session.writing = session.execute(BEGIN_WRITING).set_result(-1).fetchone()[0]
 
     def begin_migrating(self, connection: sa.Connection) -> None:
-        """The same, for as long as it takes."""
+        """The same, for as long as it takes. Raises `ConfigError` if this role may not change the schema."""
+        if not driver(connection).numbered().execute(PROMISES).fetchone()["may_migrate"]:
+            raise ConfigError(
+                f"{self.shown} has the tables of another version, and this role may not change them: "
+                "run `swarm init` once as their owner"
+            )
         driver(connection).execute(f"{BEGIN_WRITING}; {UNHURRIED}")
 
     def commit(self, connection: sa.Connection) -> None:
@@ -223,6 +245,20 @@ class Postgres:
         if told.sqlstate is None:  # not from the server: the connection, unless it is about the values
             return isinstance(told, psycopg.OperationalError)
         return told.sqlstate[:2] in EVERYBODYS or told.sqlstate in ALSO
+
+    def health(self, connection: sa.Connection) -> Health:
+        """The server's version, and what it does with a commit."""
+        told = driver(connection).numbered().execute(PROMISES).fetchone()
+        standby = "its standbys confirm each commit" if told["standbys"] else "no standby confirms commits"
+        text = f"{self.shown}, version {told['version']}: synchronous_commit={told['synchronous']}, {standby}"
+        durable = told["fsync"] == "on"
+        return Health(durable, text if durable else f"{text}; fsync=off: what it holds may be lost")
+
+    def reason(self, error: BaseException) -> str:
+        """Why a connection was not made; the server's own sentence may be in any language, and isn't repeated."""
+        told = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        said = str(told) if isinstance(told, psycopg.OperationalError) else ""
+        return next((ours for theirs, ours in REFUSALS.items() if theirs in said), "")
 
     def close(self) -> None:
         """Nothing is held but connections, and whoever made one closes it."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -96,6 +96,7 @@ class Settings:
         """Every secret in force, so that the log can leave them out."""
         each = [(vendor.api_key, *vendor.secrets.values()) for vendor in self.vendors.values()]
         each.append(tuple(self.variables.get(name, "") for name in ("SLACK_WEBHOOK_URL", "SMTP_URL")))
+        each.append(_passwords(self.database_url))
         return tuple(value for values in each for value in values if value)
 
     @property
@@ -212,6 +213,29 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
         warnings=tuple(warnings),
         variables={key: value for key, value in env.items() if _ours(key, accounts)},
     )
+
+
+def configured_database(environ: Mapping[str, str] | None = None) -> str:
+    """What DATABASE_URL says; empty where it says nothing."""
+    return _with_files(os.environ if environ is None else environ, frozenset()).get("DATABASE_URL", "")
+
+
+def without_password(url: str) -> str:
+    """A database's address as it may be shown; the driver finds a password in PGPASSFILE or ~/.pgpass."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    query = urlencode([(k, v) for k, v in parse_qsl(parts.query) if k != "password"], safe="/,")
+    return urlunsplit(parts._replace(netloc=user.partition(":")[0] + at + host, query=query))
+
+
+def _passwords(url: str) -> tuple[str, ...]:
+    """The password in a database's address, as it stands there and as it is meant."""
+    try:
+        parts = urlsplit(url)
+        given = [parts.password or "", *(v for k, v in parse_qsl(parts.query) if k == "password")]
+    except ValueError:
+        return ()
+    return tuple(dict.fromkeys([*given, *map(unquote, given)]))
 
 
 def _with_files(environ: Mapping[str, str], accounts: frozenset[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock
 
-from shared.database import driver
+from shared.database import Health, driver
 from shared.errors import ConfigError
 from shared.turn import Turn
 
@@ -69,6 +69,19 @@ class Sqlite:
         """Whether a database error is no fault of the statement: it concerns all who wait."""
         told = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         return isinstance(told, sqlite.Error) and getattr(told, "sqlite_errorcode", 0) & 0xFF in EVERYBODYS
+
+    def health(self, connection: sa.Connection) -> Health:
+        """Its version, and how it commits."""
+        synchronous = driver(connection).execute("PRAGMA synchronous").fetchone()[0] == 2
+        text = f"SQLite {sqlite.sqlite_version}, {self.path}; commits wait for the disk"
+        if sqlite.sqlite_version_info < SOUND:
+            needed = ".".join(map(str, SOUND))
+            text = f"SQLite older than {needed}: install pysqlite3, or run one process only"
+        return Health(synchronous and sqlite.sqlite_version_info >= SOUND, text)
+
+    def reason(self, error: BaseException) -> str:  # noqa: ARG002 - its kind says it all
+        """Nothing that the error's kind doesn't say."""
+        return ""
 
     def close(self) -> None:
         """Let go of the file."""

@@ -20,16 +20,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import alembic.command
-import alembic.config
-import alembic.util
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 from filelock import Timeout
 
-from shared.database import Database, driver
+from shared.database import Database, Health, driver
 from shared.errors import ConfigError, Retryable
+from shared.history import migrate
 from shared.sqlite import Sqlite, sqlite
 from shared.telemetry import logger
 
@@ -41,7 +39,6 @@ Query = Callable[[sa.Connection], ResultT]
 PATIENCE = 30.0  # seconds that a write waits for other writers
 GROUP = 64  # writes that share one commit at most
 READERS = 2
-HEAD = "0002"
 
 
 class Unavailable(Retryable):
@@ -98,10 +95,9 @@ class Store:
         """The database's file, where it is one of this machine."""
         return self._database.path
 
-    @property
-    def shown(self) -> str:
-        """What the database is called in messages."""
-        return self._database.shown
+    async def health(self) -> Health:
+        """Which database this is, and whether it keeps what it took."""
+        return await self.read(self._database.health)
 
     async def write(self, change: Query[ResultT]) -> ResultT:
         """Run `change` in a write transaction; what it returns is returned once durable.
@@ -316,32 +312,6 @@ def _rolled_back(connection: sa.Connection) -> bool:
     return True
 
 
-def _migrate(database: Database) -> None:
-    """Bring the schema to the newest version; a quick look first, since loading the history costs time."""
-    connection = database.connect()
-    try:
-        with database.turn:
-            if _version(connection) == HEAD:
-                return
-            database.begin_migrating(connection)
-            config = alembic.config.Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
-            database.commit(connection)
-    except alembic.util.CommandError as error:
-        raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
-    finally:
-        _discard(connection)
-
-
-def _version(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return version
-
-
 def _opened(url: str, patience: float) -> Database:
     if url.startswith("sqlite:///"):
         return Sqlite(url, patience)
@@ -357,7 +327,7 @@ def _open(url: str, patience: float) -> Database:
     database: Database | None = None
     try:
         database = _opened(url, patience)
-        _migrate(database)
+        migrate(database)
         return database
     except Exception as error:
         if database is not None:
@@ -366,7 +336,9 @@ def _open(url: str, patience: float) -> Database:
             database and database.everybodys(error)
         ):
             shown = database.shown if database else "the database"
-            raise Unavailable(f"{shown} can't be opened", code="store_unavailable") from error
+            why = database.reason(error) if database else ""
+            message = f"{shown} can't be opened" + (f": {why}" if why else "")
+            raise Unavailable(message, code="store_unavailable") from error
         raise
 
 

@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 import psycopg
 
 from shared.clock import SystemClock
+from shared.history import HEAD
 from shared.pipeline_schema import lead
-from shared.store import HEAD, open_store
+from shared.store import open_store
 
 START_SECONDS = 30.0
 LOOK_SECONDS = 0.02

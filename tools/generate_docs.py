@@ -31,7 +31,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "READ_ONLY": ("false", "Servers neither list nor accept tools that change anything."),
     "SWARM_CONFIG": ("config", "The folder with the YAML files."),
     "SWARM_HOME": (".swarm", "The folder with the data."),
-    "DATABASE_URL": ("SQLite in SWARM_HOME", "`postgresql://…` for several machines."),
+    "DATABASE_URL": (
+        "SQLite in SWARM_HOME",
+        "`postgresql://USER@HOST/DATABASE` for several machines; RUNBOOK.md, PostgreSQL.",
+    ),
     "SWARM_SANDBOX_URL": ("http://127.0.0.1:8790", "Where the vendor emulators listen."),
     "SLACK_WEBHOOK_URL": ("", "Where alerts go in Slack: the https:// address of an incoming webhook."),
     "SMTP_URL": (

@@ -49,12 +49,8 @@ def demo(
     console = Console(stderr=True)
     clock = SystemClock()
     started = clock.monotonic()
-    folder = journey.fresh_home(home.absolute())
-    passes = run(
-        lambda: _demo(
-            folder, leads, console, approve=approve_all or not sys.stdin.isatty(), live=live_sandbox
-        )
-    )
+    approve = approve_all or not sys.stdin.isatty()
+    passes = run(lambda: _demo(home.absolute(), leads, console, approve=approve, live=live_sandbox))
     elapsed = clock.monotonic() - started
     report = {"elapsed_seconds": round(elapsed, 1), "passes": [_plain(one) for one in passes]}
     show(report, as_json, lambda out: _print(out, passes, elapsed))
@@ -62,7 +58,9 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _demo(folder: Path, leads: int, console: Console, *, approve: bool, live: bool) -> list[Pass]:
+async def _demo(home: Path, leads: int, console: Console, *, approve: bool, live: bool) -> list[Pass]:
+    await journey.refuse_used_database(home)
+    folder = await anyio.to_thread.run_sync(journey.fresh_home, home)
     configure("WARNING", load_keys(folder).pepper)  # emulated vendors have no secrets
 
     def tell(text: str) -> None:

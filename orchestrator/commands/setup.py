@@ -16,9 +16,9 @@ from orchestrator.commands.terminal import AsJson, kernel, run, settings, show, 
 from orchestrator.inbox import not_understood
 from orchestrator.rules import load_rules
 from shared.errors import Conflict, SwarmError
+from shared.kernel import running
 from shared.ports import Check
-from shared.settings import Settings
-from shared.store import sqlite
+from shared.settings import Settings, configured_database, without_password
 
 commands = typer.Typer()
 FREE_BYTES = 500_000_000
@@ -45,7 +45,8 @@ def init(
         written = True
 
     async def work() -> dict[str, Any]:
-        async with kernel() as opened:
+        # The checkpoints tie this folder to this database: without DATABASE_URL nothing starts here any more.
+        async with kernel() as opened, running(opened, "init"):
             try:
                 link = await first_admin_link(opened, address)
             except Conflict:
@@ -77,6 +78,8 @@ def mcp_entries(found: Settings) -> dict[str, Any]:
         "SWARM_CONFIG": str(found.folder.absolute()),
         "SAFE_MODE": "true",
     }
+    if database := configured_database():  # one without it would keep a suppression list of its own
+        environment["DATABASE_URL"] = without_password(database)
     entries = {
         name: {"command": sys.executable, "args": ["-m", "servers", name], "env": environment}
         for name in SERVERS
@@ -92,7 +95,6 @@ def doctor(as_json: AsJson = False) -> None:
         found = settings()
         checks = [
             Check("configuration", ok=True, message=f"{found.folder} is valid"),
-            _library(),
             _disk(found),
         ]
         load_rules(found.folder)
@@ -102,12 +104,6 @@ def doctor(as_json: AsJson = False) -> None:
     _tell(run(work), "Health", as_json)
 
 
-def _library() -> Check:
-    version = tuple(int(part) for part in sqlite.sqlite_version.split("."))
-    fix = "" if version >= (3, 51, 3) else "older than 3.51.3: install pysqlite3, or run one process only"
-    return Check("SQLite", ok=version >= (3, 51, 3), message=fix or sqlite.sqlite_version)
-
-
 def _disk(found: Settings) -> Check:
     found.home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(found.home).free
@@ -115,11 +111,13 @@ def _disk(found: Settings) -> Check:
 
 
 async def _inside(app: App) -> list[Check]:
+    health = await app.kernel.store.health()
     verdict = await app.kernel.audit.verify()
     counts = await app.kernel.ledger.counts()
     safety = await app.kernel.switches.now()
     doubtful, odd = counts.get("in_doubt", 0), await not_understood(app.kernel)
     return [
+        Check("database", ok=health.durable, message=health.text),
         Check(
             "audit log",
             ok=verdict.ok,

@@ -17,6 +17,7 @@ import pytest
 from orchestrator.cli import COMMANDS
 from shared.store import sqlite
 from tests.conftest import CONFIG
+from tests.postgres import Server
 
 ROOT = CONFIG.parent
 GROUPS = {
@@ -528,3 +529,29 @@ def test_init_writes_a_configuration_once(swarm: Swarm) -> None:
     assert (first["config_written"], bool(first["first_admin"])) == (True, True)
     assert (swarm.cwd / "config" / "safety.yaml").exists()
     assert not swarm.done("init", "--folder", "config")["config_written"]
+
+
+# ── on PostgreSQL ────────────────────────────────────────────────────────────────────────────────────────
+def test_commands_work_on_postgresql(swarm: Swarm, postgres: Server) -> None:
+    with postgres.lent() as url:
+        there = {"DATABASE_URL": url}
+        first = swarm.done("init", **there)
+        assert first["mcp"]["mcpServers"]["ghl"]["env"]["DATABASE_URL"] == url
+        assert swarm.done("suppress", "jane@corp.example", **there)
+        assert swarm.done("suppression", "check", "jane@corp.example", **there)["suppressed"]
+        assert swarm.done("status", **there)["safe_mode"]
+        assert swarm.done("audit", "verify", **there)["ok"]
+        checks = {check["name"]: check for check in swarm("doctor", "--json", **there).json}
+        assert "PostgreSQL" in checks["database"]["message"]
+        assert not checks["database"]["ok"]  # the tests' own server may lose what it holds
+        refused = swarm("demo", "--leads", "5", "--approve-all", **there)
+        assert (refused.code, "empty" in refused.err) == (2, True)
+        assert swarm.done("suppression", "list", **there)["total"] == 1
+
+
+def test_a_process_that_forgot_the_others_database_does_not_start(swarm: Swarm, postgres: Server) -> None:
+    with postgres.lent() as url:
+        swarm.done("init", DATABASE_URL=url)
+        alone = swarm("suppress", "jane@corp.example")
+        assert alone.code == 1
+        assert "DATABASE_URL" in alone.err

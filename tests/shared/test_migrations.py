@@ -9,9 +9,10 @@ import alembic.config
 import pytest
 import sqlalchemy as sa
 
+from shared.history import HEAD
 from shared.pipeline_schema import lead
 from shared.sqlite import sqlite
-from shared.store import HEAD, open_store
+from shared.store import open_store
 from tests.postgres import Server
 
 HISTORY = Path(__file__).parents[2] / "shared" / "migrations"

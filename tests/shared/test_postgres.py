@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from orchestrator.engine import OnServer, open_engine
 from shared import sql
 from shared.audit import Entry
 from shared.clock import SystemClock
@@ -25,7 +26,7 @@ from shared.settings import Settings
 from shared.store import Store, Unavailable, open_store
 from tests.postgres import Server, name_in, running
 from tests.relay import relayed
-from tests.shared.world import Somebody, opened
+from tests.shared.world import Somebody, Vendor, contact, opened
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Settings]
@@ -403,3 +404,87 @@ async def test_a_migration_waits_for_nobodys_patience(postgres: Server) -> None:
         somebody.end()
     async with open_store(url, patience=0.2) as store:
         assert await store.read(names) == []
+
+
+# ── least rights ─────────────────────────────────────────────────────────────────────────────────────────
+def runbook() -> list[str]:
+    """What the runbook has a superuser run: before the tables are there, and after."""
+    text = (ROOT / "docs" / "RUNBOOK.md").read_text(encoding="utf-8")
+    section = text.split("\n## PostgreSQL\n")[1].split("\n## ")[0]
+    return [block.split("```")[0] for block in section.split("```sql\n")[1:3]]
+
+
+@pytest.fixture
+def roles(postgres: Server) -> Iterator[Mapping[str, str]]:
+    """The addresses of owner and working role on a database that was set up by the runbook."""
+    before, after = runbook()
+    outside, inside = before.split("\\connect swarm\n")
+    for statement in filter(str.strip, outside.split(";")):
+        postgres.run(statement)
+    postgres.run(inside, "swarm")
+
+    async def init() -> None:
+        async with open_store(postgres.url("swarm", "swarm_owner")):
+            pass
+
+    asyncio.run(init())
+    postgres.run(after.removeprefix("\\connect swarm\n"), "swarm")
+    yield {name: postgres.url("swarm", name) for name in ("swarm", "swarm_owner")}
+    postgres.run("DROP DATABASE swarm WITH (FORCE)")
+    postgres.run("DROP ROLE swarm; DROP ROLE swarm_owner")
+
+
+@pytest.mark.requirement("L1")
+async def test_the_working_role_of_the_runbook_can_do_its_work_and_not_touch_the_log(
+    settings_for: Make, roles: Mapping[str, str], tmp_path: Path
+) -> None:
+    settings = settings_for(DATABASE_URL=roles["swarm"], SAFE_MODE="false")
+    async with opened(settings) as kernel, open_engine(tmp_path, {}, OnServer(roles["swarm"], "me")):
+        assert (await kernel.gate.submit(contact(), Vendor())).status == "applied"
+        assert await kernel.suppression.add("jane@corp.example", reason="asked", source="test")
+        await kernel.switches.kill(actor="ada", reason="now")
+        assert (await kernel.audit.verify()).ok
+        for statement in (
+            "UPDATE audit_leaf SET data = ''",
+            "DELETE FROM audit_leaf",
+            "TRUNCATE audit_leaf",
+            "ALTER TABLE audit_leaf DISABLE TRIGGER USER",
+            "DROP TRIGGER audit_leaf_no_update ON audit_leaf",
+            "DROP TABLE audit_leaf",
+            "UPDATE alembic_version SET version_num = '0001'",
+            "CREATE TABLE mine (x int)",
+        ):
+            with pytest.raises(sa.exc.ProgrammingError, match="42501"):
+                await kernel.store.write(lambda c, s=statement: c.exec_driver_sql(s))
+
+
+async def test_the_working_role_is_told_that_the_owner_must_migrate(
+    postgres: Server, roles: Mapping[str, str]
+) -> None:
+    postgres.run("UPDATE alembic_version SET version_num = '0001'", "swarm")
+    with pytest.raises(ConfigError, match="owner"):
+        async with open_store(roles["swarm"]):
+            raise AssertionError
+    async with open_store(roles["swarm_owner"]), open_store(roles["swarm"]):
+        pass
+
+
+async def test_why_it_can_not_be_opened_is_said(postgres: Server) -> None:
+    for url, why in (
+        (postgres.url("nowhere"), "no such database"),
+        (postgres.url("postgres", "nobody"), "no such database or role"),
+        ("postgresql://ada:hunter2@127.0.0.1:9/db", "nothing listens"),
+    ):
+        with pytest.raises(Unavailable, match=why) as told:
+            async with open_store(url):
+                raise AssertionError
+        assert "hunter2" not in str(told.value)
+
+
+async def test_health_says_which_server_and_what_a_commit_waits_for(store: Store) -> None:
+    health = await store.health()
+    assert not health.durable  # the tests' own server doesn't wait for its disk
+    assert "synchronous_commit=on" in health.text
+    with running() as durable:
+        async with open_store(durable.url("postgres")) as other:
+            assert (await other.health()).durable

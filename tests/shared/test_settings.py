@@ -8,7 +8,13 @@ import pytest
 
 from shared.errors import ConfigError
 from shared.safety_rules import SafetyFile
-from shared.settings import Settings, load_settings, read_yaml
+from shared.settings import (
+    Settings,
+    configured_database,
+    load_settings,
+    read_yaml,
+    without_password,
+)
 from shared.vendor_rules import Limit, VendorFile
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -193,3 +199,15 @@ def test_an_account_without_a_file_is_said(settings_for: Make) -> None:
 
 def test_a_limit_has_a_name() -> None:
     assert Limit(calls=1, seconds=1).name == "burst"
+
+
+@pytest.mark.requirement("I7")
+def test_the_databases_password_is_a_secret_and_not_shown(settings_for: Make, tmp_path: Path) -> None:
+    url = "postgresql://swarm:p%40ss-word@db.example:5433/swarm?sslmode=require&password=an0ther"
+    settings = settings_for(DATABASE_URL=url)
+    assert {"p%40ss-word", "p@ss-word", "an0ther"} <= set(settings.secret_values)
+    assert without_password(url) == "postgresql://swarm@db.example:5433/swarm?sslmode=require"
+    assert without_password("sqlite:////data/swarm.db") == "sqlite:////data/swarm.db"
+    (tmp_path / "url").write_text(f"{url}\n")
+    assert configured_database({"DATABASE_URL_FILE": str(tmp_path / "url")}) == url
+    assert configured_database({}) == ""

@@ -1,0 +1,39 @@
+"""The schema's history: brings a database to the newest version, once, whoever starts at the same time."""
+
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import alembic.util
+import sqlalchemy as sa
+
+from shared.database import Database
+from shared.errors import ConfigError
+
+HEAD = "0002"
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema to the newest version; a quick look first, since loading the history costs time."""
+    connection = database.connect()
+    try:
+        with database.turn:
+            if _version(connection) == HEAD:
+                return
+            database.begin_migrating(connection)
+            config = alembic.config.Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+            database.commit(connection)
+    except alembic.util.CommandError as error:
+        raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
+    finally:
+        connection.close()
+
+
+def _version(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return version
