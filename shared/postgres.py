@@ -23,6 +23,7 @@ OLDEST = 14  # major version
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 5.0
 STATEMENT_SECONDS = 60  # on top of waiting for other writers
+LEAST_IDLE_SECONDS = 5  # in a transaction, however short the patience: a busy machine may pause a process
 GONE_SECONDS = 10  # a peer that doesn't answer the network for so long is gone
 # SQLSTATE classes that tell of the server, the session or other sessions, not of the statement: connection,
 # authorisation, forced rollback, resources, intervention by an operator, system and internal errors.
@@ -303,7 +304,7 @@ class Postgres:
         session.adapters.register_dumper(str, _Text)
         waiting = round(self._patience * 1000)
         longest = waiting + STATEMENT_SECONDS * 1000
-        limits = (waiting, longest, max(waiting, 1_000), GONE_SECONDS // 2)
+        limits = (waiting, longest, max(waiting, LEAST_IDLE_SECONDS * 1000), GONE_SECONDS // 2)
         session.execute(SESSION, [str(limit) for limit in limits])
         told = session.numbered().execute(PROMISES).fetchone()
         if broken := _broken_promises(told, session):

@@ -222,6 +222,8 @@ def configured_database(environ: Mapping[str, str] | None = None) -> str:
 
 def without_password(url: str) -> str:
     """A database's address as it may be shown; the driver finds a password in PGPASSFILE or ~/.pgpass."""
+    if url.startswith("sqlite:"):
+        return url
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     query = urlencode([(k, v) for k, v in parse_qsl(parts.query) if k != "password"], safe="/,")

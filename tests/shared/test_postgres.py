@@ -175,9 +175,9 @@ async def test_who_holds_up_everybody_and_says_nothing_is_thrown_out(url: str) -
     def sleeps(connection: sa.Connection) -> None:
         put(connection, "lost")
         asleep.set()
-        awake.wait(20)
+        awake.wait(40)
 
-    async with open_store(url, patience=1.0) as hung, open_store(url, patience=10.0) as other:
+    async with open_store(url, patience=1.0) as hung, open_store(url, patience=30.0) as other:
         stuck = asyncio.create_task(hung.write(sleeps))
         await asyncio.to_thread(asleep.wait, 20)
         await other.write(lambda c: put(c, "other"))
