@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from orchestrator.campaigns import Campaign
 from orchestrator.compliance import Verdict, verdict
 from orchestrator.finding import Finding
 from orchestrator.intake import read_leads
+from orchestrator.outreach_rules import Depth
 from shared.clock import iso
 from shared.errors import Invalid
 from shared.kernel import Kernel
@@ -95,6 +97,7 @@ class Detail:
     state: str
     version: int
     hypothesis: str
+    depth: Depth
     draft: CampaignDraft
     due: str
     decided_by: str
@@ -184,6 +187,7 @@ def _detail(connection: sa.Connection, campaign_id: str, page: int, size: int, r
         state=row.state,
         version=row.version,
         hypothesis=row.hypothesis,
+        depth=_depth(row),
         draft=DRAFT.validate_json(row.draft),
         due=row.review_due,
         decided_by=row.decided_by,
@@ -197,6 +201,11 @@ def _detail(connection: sa.Connection, campaign_id: str, page: int, size: int, r
         pages=pages,
         reading=reading(row, people, reader),
     )
+
+
+def _depth(row: Row) -> Depth:
+    plan = decision(row).get("plan")
+    return plan_of(row.decision).depth if isinstance(plan, dict) else "minimal"
 
 
 def _care(person: Row) -> tuple[int, str]:
@@ -253,6 +262,13 @@ def decision(row: Row) -> dict[str, object]:
     """The campaign's plan, who read what, and why it was decided as it was."""
     made: dict[str, object] = json.loads(row.decision) if row.decision else {}
     return made
+
+
+def plan_of(made: str) -> Campaign:
+    """The plan that a campaign was made by, out of its decision."""
+    values = json.loads(made)["plan"]
+    tuples = ("lead_ids", "day_offsets", "linkedin_touch_days")
+    return Campaign(**{**values, **{name: tuple(values[name]) for name in tuples}})
 
 
 def views(row: Row) -> dict[str, list[str]]:

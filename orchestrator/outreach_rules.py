@@ -189,6 +189,9 @@ class OutreachRules(Strict):
     targets: dict[str, Target]
     planning: Planning
     linkedin: LinkedIn
+    agent_link_hosts: frozenset[str] = Field(min_length=1)
+    greeting_without_name: str = Field(min_length=2, pattern=r",$")
+    subject_without_value: str = Field(min_length=3, max_length=100)
     personalisation: dict[Depth, tuple[str, ...]]
     fallbacks: dict[str, str]
     privacy: Privacy

@@ -3,12 +3,14 @@
 A run started here is carried out by the worker (`swarm gatekeeper` or `swarm worker`).
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from orchestrator import anew, artefacts, implementing, plans, runs, surveying, telling
+from orchestrator import anew, artefacts, drafting, drafts, implementing, plans, runs, surveying, telling
 from orchestrator.app import App
+from orchestrator.campaigns import Variant
 from orchestrator.paging import Cursor, Id, Key, Limit, Reason, following, offset_of
 from orchestrator.views import ArtefactView, EffectView
 from shared.effect import Json, Outcome, fingerprint
@@ -74,6 +76,8 @@ async def plan(app: App, run_id: Id, idempotency_key: Key = "") -> Outcome:  # n
     found = await runs.get(app.kernel, run_id)
     if found.state in PLANNED and found.params.get("asked") in {"plan", "run"}:
         return Outcome("replayed", "", "Planning was asked for before.", run_id, correlation_id=correlation())
+    if full := await _queue_full(app):
+        return full
     await runs.ask(app.kernel, run_id, "plan")
     return Outcome("applied", "", "Carried out by the worker.", run_id, correlation_id=correlation())
 
@@ -112,7 +116,44 @@ async def run_pipeline(
     app: App, files: Paths = (), post_urls: Paths = (), idempotency_key: Key = ""
 ) -> Outcome:
     """Research and plan in one go; each campaign is launched once a person has approved its words."""
-    return await _begin(app, files, post_urls, "run", idempotency_key)
+    return await _queue_full(app) or await _begin(app, files, post_urls, "run", idempotency_key)
+
+
+async def _queue_full(app: App) -> Outcome | None:
+    """People can't keep up: no further words until they have decided on some."""
+    rules = app.kernel.settings.safety.approvals
+    full = await app.kernel.store.read(lambda c: drafting.queue_full_in(c, rules))
+    return Outcome("refused", drafting.MANY, full, correlation_id=correlation()) if full else None
+
+
+# ── an agent's words ─────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class DraftMessage:
+    """One message in an agent's words. Plain text, blank lines between paragraphs; `{{ lead.first_name }}` and other
+    variables of orchestrator_get_review. No signature, notice, opt-out or address: those are added."""
+
+    variant: Variant
+    step: Annotated[int, Field(ge=1, le=20)]
+    body: Annotated[str, Field(min_length=1, max_length=drafts.MOST_BODY)]
+    subject: Annotated[str, Field(max_length=drafts.MOST_SUBJECT)] = ""  # empty continues the thread
+
+
+@writes("Words for a campaign", open_world=False)
+async def submit_draft(
+    app: App,
+    campaign_id: Id,
+    messages: Annotated[tuple[DraftMessage, ...], Field(min_length=1, max_length=40)],
+    reason: Reason,
+    dry_run: bool = False,
+    idempotency_key: Key = "",  # noqa: ARG001 - the words are the key
+) -> Outcome:
+    """Put your words for some or all messages of a campaign that waits into review; steps left out keep theirs.
+
+    Checked for every person in it like any words; the answer names findings and shows one message filled in. A person
+    reads them beside the last approved ones, and decides. `dry_run` only checks.
+    """
+    given = [(one.variant, one.step, drafts.tidy(one.subject, one.body)) for one in messages]
+    return await drafting.submit(app, campaign_id, given, why=reason, dry_run=dry_run)
 
 
 # ── reading what they left ───────────────────────────────────────────────────────────────────────────────

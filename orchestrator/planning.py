@@ -29,12 +29,15 @@ from orchestrator.campaigns import (
     review_due,
     variants_for,
 )
+from orchestrator.dossier import plan_of
+from orchestrator.drafts import of_template
 from orchestrator.drift import lead_fingerprint
 from orchestrator.familiar import template_print
 from orchestrator.finding import Finding
 from orchestrator.intake import LEAD, read_leads
 from orchestrator.occupied import WHY, hold_scored, taken
 from orchestrator.plans import LEFT_OUT
+from orchestrator.provenance import TEMPLATE, keep_in
 from orchestrator.rendering import render
 from orchestrator.rules import Rules
 from orchestrator.strategy import Line, campaign_of
@@ -173,7 +176,7 @@ async def write_words(app: App, run_id: str, campaign_id: str) -> dict[str, int]
     row = await app.kernel.store.read(lambda c: c.execute(query).one())
     if row.state != "drafted":
         return {}
-    plan = _plan(row.decision)
+    plan = plan_of(row.decision)
     leads = await app.kernel.store.read(lambda c: read_leads(c, plan.lead_ids))
     # Rendering takes time that neither the loop nor the writer of the database has.
     drafts = await anyio.to_thread.run_sync(_draft_all, app.rules, plan, list(leads.values()))
@@ -187,12 +190,6 @@ async def write_words(app: App, run_id: str, campaign_id: str) -> dict[str, int]
         return _hand_over(app, connection, plan, settled)
 
     return await app.kernel.store.write(change)
-
-
-def _plan(decision: str) -> Campaign:
-    values = json.loads(decision)["plan"]
-    tuples = ("lead_ids", "day_offsets", "linkedin_touch_days")
-    return Campaign(**{**values, **{name: tuple(values[name]) for name in tuples}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +260,9 @@ def _hand_over(
         "updated_at": iso(now),
     }
     connection.execute(sa.update(campaign).where(campaign.c.id == plan.id).values(**values))
+    departs_from = f"{plan.template or plan.type}@{template_print(plan, app.rules)[:12]}"
+    texts = of_template(plan, app.rules)
+    keep_in(connection, plan, texts, by=TEMPLATE, departs_from=departs_from, why="planned", at=iso(now))
     payload: dict[str, Json] = {"fingerprint": content, **counts}
     append(connection, [Entry("campaign.drafted", plan.id, payload)], now)
     return counts

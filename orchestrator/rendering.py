@@ -181,7 +181,7 @@ def _message(template: MessageTemplate, page: _Page, *, notice: bool) -> Message
     paragraphs = [_paragraph(lines, page) for lines in template.body]
     paragraphs += ending(page.rules.outreach.compliance, page.values, notice=notice)
     fits = (line for line in template.subject if _reached(line, page.depth))
-    subject = next((made for line in fits if (made := _fill(line.text, page.values))), "")
+    subject = next((made for line in fits if (made := fill(line.text, page.values))), "")
     return Message(subject=subject, body="\n\n".join(part for part in paragraphs if part))
 
 
@@ -196,11 +196,11 @@ def _reached(line: Sentence, depth: Depth) -> bool:
 def _sentence(line: Sentence, page: _Page) -> str:
     """The sentence; else what stands instead; else the sentence with the configured fallbacks; else nothing."""
     if not _reached(line, page.depth):
-        return _fill(line.instead, page.values)
+        return fill(line.instead, page.values)
     return (
-        _fill(line.text, page.values)
-        or _fill(line.instead, page.values)
-        or _fill(line.text, with_fallbacks(page.values, page.rules))
+        fill(line.text, page.values)
+        or fill(line.instead, page.values)
+        or fill(line.text, with_fallbacks(page.values, page.rules))
     )
 
 
@@ -210,7 +210,7 @@ def with_fallbacks(values: Mapping[str, str], rules: Rules) -> Mapping[str, str]
     return {**known, **values}
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
+def fill(text: str, values: Mapping[str, str]) -> str:
     """`text` with its variables filled in, or nothing when one is unknown."""
     if any(name not in values for name in VARIABLE.findall(text)):
         return ""
@@ -219,7 +219,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 def ending(compliance: Compliance, values: Mapping[str, str], *, notice: bool) -> list[str]:
     """Signature, notice, opt-out and postal address: the last lines of every message."""
-    signature = "\n".join(made for line in compliance.signature if (made := _fill(line, values)))
-    told = _fill(compliance.source_notice, values) or _fill(compliance.source_notice_undated, values)
-    opt_out = _fill(compliance.opt_out_with_link, values) or _fill(compliance.opt_out, values)
+    signature = "\n".join(made for line in compliance.signature if (made := fill(line, values)))
+    told = fill(compliance.source_notice, values) or fill(compliance.source_notice_undated, values)
+    opt_out = fill(compliance.opt_out_with_link, values) or fill(compliance.opt_out, values)
     return [signature, told if notice else "", f"{opt_out}\n{values['sender.postal_address']}"]

@@ -35,6 +35,7 @@ from orchestrator.dossier import (
     ADD_LEAD,
     DRAFT,
     ENROLLMENT,
+    PAGE,
     Row,
     campaign_row,
     detail,
@@ -48,18 +49,20 @@ from orchestrator.dossier import (
 from orchestrator.familiar import new_in, remember_in
 from orchestrator.intake import read_leads
 from orchestrator.pausing import pause_campaign, resume_campaign
+from orchestrator.provenance import approve_in, note_words_read, unread_words
 from orchestrator.revising import edit, leave_out, let_in
 from orchestrator.titles import seniority
 from shared.approval import Item, Person
 from shared.audit import Entry, append
+from shared.clock import iso
 from shared.effect import fingerprint
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
 from shared.pipeline_schema import run_lead
 
 __all__ = [
-    "approve", "detail", "edit", "leave_out", "let_in", "mark_read", "pause_campaign", "queue", "reject",
-    "resume_campaign", "why_not",
+    "approve", "detail", "edit", "leave_out", "let_in", "mark_read", "mark_words_read", "pause_campaign", "queue",
+    "reject", "resume_campaign", "why_not",
 ]  # fmt: skip
 
 THERE = ("live", "in_doubt")
@@ -79,6 +82,8 @@ async def mark_read(
         row = pending(connection, campaign_id, version)
         known = people_of(connection, [campaign_id]).get(campaign_id, [])
         people = [p for p in known if p.lead_id in lead_ids]
+        if len(people) > PAGE:
+            raise Invalid(f"at most a page of {PAGE} at a time", field="lead_ids", code="too_many")
         if len(people) > 1 and any(one_by_one(row, p) for p in people):
             raise Invalid("these messages are read one at a time", field="lead_ids", code="one_by_one")
         seen = views(row)
@@ -86,6 +91,12 @@ async def mark_read(
         decide(connection, row, views={**seen, person.name: list(mine)})
 
     await kernel.store.write(change)
+
+
+async def mark_words_read(kernel: Kernel, campaign_id: str, *, person: Person, version: int) -> None:
+    """Note that this person read the campaign's words as such, with what changed in them. `Invalid` or `Conflict`."""
+    need(person, "approve")
+    await kernel.store.write(lambda c: note_words_read(c, pending(c, campaign_id, version), person.name))
 
 
 # ── approving and rejecting ──────────────────────────────────────────────────────────────────────────────
@@ -111,6 +122,7 @@ def _approve(
     refuse_unless_pending(row, version)
     people = _covered(kernel, connection, row, person)
     _refuse_unread(row, people, person)
+    _refuse_unread_words(kernel, connection, row, person)
     _refuse_new(kernel, connection, row, person)
     refuse_author(kernel, connection, row, person)
     enrollments = [ENROLLMENT.validate_json(one.enrollment) for one in people]
@@ -124,6 +136,7 @@ def _approve(
     decided = {"state": "approved", "approval_id": given, "decided_by": person.name, "fingerprint": content}
     change_row(kernel, connection, campaign_id, **decided)
     remember_in(kernel, connection, row, person.name)
+    approve_in(connection, campaign_id, by=person.name, at=iso(kernel.clock.now()))
     payload: Payload = {
         "approval": given, "fingerprint": content, "people": len(people), "version": version
     }  # fmt: skip
@@ -140,7 +153,7 @@ async def why_not(kernel: Kernel, campaign_id: str, *, person: Person) -> list[s
             refuse_while_killed(kernel, connection)
         except Conflict as error:
             found.append(error.message)
-        for refuse in (_refuse_new, refuse_author):
+        for refuse in (_refuse_unread_words, _refuse_new, refuse_author):
             try:
                 refuse(kernel, connection, row, person)
             except Invalid as error:
@@ -186,6 +199,12 @@ def _refuse_unread(row: Row, people: Sequence[Row], person: Person) -> None:
     if not state.complete:
         missing = max(state.needed - state.read, len(state.unread_alone))
         raise Invalid(f"read the messages first: {missing} more to go", code="unread")
+
+
+def _refuse_unread_words(kernel: Kernel, connection: sa.Connection, row: Row, person: Person) -> None:
+    if why := unread_words(connection, row, kernel.settings.safety.approvals, person.name):
+        message = f"read the words themselves first, beside what was approved last: {why[0]}"
+        raise Invalid(message, field="words", code="words_unread")
 
 
 async def reject(kernel: Kernel, campaign_id: str, *, person: Person, version: int, reason: str) -> None:

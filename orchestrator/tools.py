@@ -5,7 +5,7 @@ What needs a person's yes waits in the Gatekeeper.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -13,7 +13,11 @@ from pydantic import Field
 from orchestrator import artefacts, dossier, handoff_tools, phase_tools, runs, stop_tools
 from orchestrator.app import App
 from orchestrator.intake import LEAD
+from orchestrator.outreach_rules import Depth
 from orchestrator.paging import Cursor, FewLimit, Id, Key, Limit, cut, following, offset_of, short
+from orchestrator.provenance import Origin, origin_in
+from orchestrator.rendering import DEPTHS
+from orchestrator.rules import VARIABLES
 from orchestrator.situation import situation
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
@@ -33,6 +37,7 @@ from orchestrator.views import (
     RunView,
     StatusView,
     SuppressionView,
+    WordsView,
 )
 from shared.errors import Invalid
 from shared.pipeline_schema import handoff, lead, run_lead
@@ -158,8 +163,14 @@ async def list_reviews(app: App, limit: Limit = 50, cursor: Cursor = "") -> Revi
 
 @reads("A campaign that waits", open_world=False)
 async def get_review(app: App, campaign_id: Id) -> ReviewView:
-    """One campaign with what compliance found and the first message of one recipient."""
+    """One campaign: what compliance found, one recipient's first message, its words and who wrote them.
+
+    Words may be written anew with orchestrator_submit_draft, while it waits.
+    """
     found = await dossier.detail(app.kernel, campaign_id)
+    told = await app.kernel.store.read(
+        lambda c: origin_in(c, dossier.campaign_row(c, campaign_id), app.kernel.settings.safety.approvals)
+    )
     first = next((person.messages[0] for person in found.recipients if person.messages), None)
     return ReviewView(
         id=found.id,
@@ -172,7 +183,29 @@ async def get_review(app: App, campaign_id: Id) -> ReviewView:
         sample_subject=first.subject if first else "",
         sample_body=first.body if first else "",
         findings=tuple(Count(finding.code, count) for finding, count in found.findings),
+        **(_words(app, told, found.depth) if told else {}),
     )
+
+
+def _words(app: App, told: Origin, depth: Depth) -> dict[str, Any]:
+    """Who wrote the words, from what they depart, and the words."""
+    levels = DEPTHS[: DEPTHS.index(depth) + 1]
+    ours = sorted(name for name in VARIABLES if name.startswith("sender."))
+    return {
+        "written_by": told.wording.written_by,
+        "departs_from": told.wording.departs_from,
+        "changed_percent": round(told.percent),
+        "must_be_read": told.reasons,
+        "words": tuple(
+            WordsView(variant, step, text.subject, text.body)
+            for variant, texts in told.wording.texts.items()
+            for step, text in enumerate(texts, 1)
+        ),
+        "variables": (
+            *(name for level in levels for name in app.rules.outreach.personalisation[level]),
+            *ours,
+        ),
+    }
 
 
 @reads("Handoffs", open_world=False)
@@ -236,6 +269,7 @@ TOOLS: tuple[Tool, ...] = (
     phase_tools.implement,
     phase_tools.run_pipeline,
     phase_tools.cancel_run,
+    phase_tools.submit_draft,
     handoff_tools.acknowledge_handoff,
     handoff_tools.close_handoff,
     stop_tools.suppress,

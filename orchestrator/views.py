@@ -128,6 +128,16 @@ class LeadList:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsView:
+    """One message before it is filled in."""
+
+    variant: str
+    step: int
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewView:
     """A campaign that waits for a person, with the words of one recipient as a sample."""
 
@@ -141,6 +151,12 @@ class ReviewView:
     sample_subject: str = ""
     sample_body: str = ""
     findings: tuple[Count, ...] = ()
+    written_by: str = ""
+    departs_from: str = ""
+    changed_percent: int = 0  # of the message that changed most since the words that were approved last
+    must_be_read: tuple[str, ...] = ()  # why a person must read the words as such
+    words: tuple[WordsView, ...] = ()
+    variables: tuple[str, ...] = ()  # what words for this campaign may name
 
 
 @dataclass(frozen=True, slots=True)

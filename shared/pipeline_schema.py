@@ -188,6 +188,22 @@ handoff = sa.Table(
 )
 sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
 sa.Index("handoff_lead", handoff.c.lead_id)
+wording = sa.Table(
+    "wording",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    sa.Column("campaign_id", T, sa.ForeignKey("campaign.id"), nullable=False),
+    text("type"),
+    text("tier"),
+    text("state"),  # waiting, approved, superseded
+    text("written_by"),  # template, agent
+    text("departs_from"),  # a template by its words, or another wording
+    text("why"),
+    text("texts", "{}"),  # per variant and step, before they are filled in
+    *map(text, ("correlation_id", "at", "decided_by", "decided_at")),
+)
+sa.Index("wording_campaign", wording.c.campaign_id)
+sa.Index("wording_approved", wording.c.type, wording.c.tier, wording.c.state)
 touch = sa.Table(
     "touch",
     metadata,

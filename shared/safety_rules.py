@@ -19,6 +19,9 @@ class Approvals(Strict):
     four_eyes: bool | Literal["auto"] = "auto"
     new_content: Literal["operator", "ae"] = "operator"
     password_minutes: Annotated[float, Field(ge=0, le=12 * 60)] = 60
+    change_percent: Annotated[float, Field(ge=0, le=100)] = 20
+    waiting_drafts: Annotated[int, Field(ge=1, le=1_000)] = 10
+    waiting_campaigns: Annotated[int, Field(ge=1, le=100_000)] = 100
 
 
 Minutes = Annotated[float, Field(ge=0, le=60 * 24 * 7)]

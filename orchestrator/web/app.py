@@ -81,7 +81,7 @@ def _routes() -> list[BaseRoute]:
         *_post({"/campaigns/{id}/pause": campaigns.pause, "/campaigns/{id}/resume": campaigns.resume}),
         *_get({"/reviews": reviews.show_queue, "/reviews/{id}": reviews.show}),
         *_post({"/reviews/{id}/read": reviews.read, "/reviews/{id}/approve": reviews.approve}),
-        *_post({"/reviews/{id}/reject": reviews.reject}),
+        *_post({"/reviews/{id}/reject": reviews.reject, "/reviews/{id}/words": reviews.read_words}),
         *_post({"/reviews/{id}/{lead}/out": reviews.leave_out, "/reviews/{id}/{lead}/in": reviews.let_in}),
         *_get({"/reviews/{id}/{lead}/{step:int}": reviews.show_edit}),
         *_post({"/reviews/{id}/{lead}/{step:int}": reviews.edit}),

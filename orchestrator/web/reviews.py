@@ -8,6 +8,7 @@ from starlette.responses import Response
 from orchestrator import review
 from orchestrator.accounts import Visit
 from orchestrator.dossier import OPEN, Detail, Recipient, recipient_of
+from orchestrator.provenance import words_of
 from orchestrator.web import plans
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, shown
@@ -30,11 +31,14 @@ async def show(request: Request, visit: Visit) -> Response:
     number = int(asked) if asked.isdecimal() and len(asked) < 6 else 1
     kernel = desk(request).app.kernel
     found = await review.detail(kernel, request.path_params["id"], page=number, reader=visit.account.email)
+    words, unread = await words_of(kernel, found.id, visit.account.email)
     return await page(
         request,
         "review.html",
         visit,
         campaign=found,
+        words=words,
+        words_unread=unread,
         together=_together(found),
         open=OPEN,
         why_not=await review.why_not(kernel, found.id, person=visit.person),
@@ -55,6 +59,14 @@ async def read(request: Request, visit: Visit, form: Form) -> Response:
         kernel, campaign_id, form.all("lead"), person=visit.person, version=form.number("version")
     )
     return done(f"/reviews/{campaign_id}?page={form.number('page')}", "read")
+
+
+@changing("approve")
+async def read_words(request: Request, visit: Visit, form: Form) -> Response:
+    """The words as such were read by this person, with what changed in them."""
+    kernel, campaign_id = desk(request).app.kernel, request.path_params["id"]
+    await review.mark_words_read(kernel, campaign_id, person=visit.person, version=form.number("version"))
+    return done(f"/reviews/{campaign_id}", "read")
 
 
 @changing("approve", confirmed=True)

@@ -25,6 +25,7 @@ FORMS: dict[str, Right] = {
     "/campaigns/tasks/x/done": "approve",
     "/campaigns/tasks/x/skip": "approve",
     "/reviews/x/read": "approve",
+    "/reviews/x/words": "approve",
     "/reviews/x/approve": "approve",
     "/reviews/x/reject": "approve",
     "/reviews/x/y/out": "approve",
