@@ -316,18 +316,13 @@ class ReplyMessage:
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A campaign as the sequencer has it."""
+    """A campaign as the sequencer has it, without its figures."""
 
     id: str
     name: str
     status: Literal[
         "draft", "active", "paused", "completed", "unhealthy", "bounce_protect", "suspended", "unknown"
     ]
-    leads: int = -1
-    sent: int = -1
-    replies: int = -1
-    bounced: int = -1
-    unsubscribed: int = -1
 
 
 @dataclass(frozen=True, slots=True)

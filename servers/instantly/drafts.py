@@ -46,6 +46,27 @@ def is_ours(campaign: Mapping[str, Any], campaign_id: str) -> bool:
     return str(campaign.get("name", "")).endswith(f"{SEPARATOR}{campaign_id}")
 
 
+def campaign_id_of(campaign: Mapping[str, Any]) -> str:
+    """Our id of a campaign, by its name; empty for one that we didn't make."""
+    return (
+        str(campaign.get("name", "")).rpartition(SEPARATOR)[2]
+        if SEPARATOR in str(campaign.get("name"))
+        else ""
+    )
+
+
+def hours_of(campaign: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first of a campaign's schedules: ours have one."""
+    schedules = _objects(_object(campaign.get("campaign_schedule")).get("schedules"))
+    return schedules[0] if schedules else {}
+
+
+def weekdays_of(hours: Mapping[str, Any]) -> tuple[int, ...]:
+    """The days of a schedule that are on, from Monday as 0; the vendor's day 0 is Sunday."""
+    days = _object(hours.get("days"))
+    return tuple(sorted((int(day) + 6) % 7 for day, on in days.items() if on and str(day).isdigit()))
+
+
 def step_words(number: int, unsubscribe_text: str) -> dict[str, str]:
     """The one variant of step `number`. Single braces: Instantly resolves the link itself, per person."""
     link = f'<a href="{{unsubscribe_link}}">{html.escape(unsubscribe_text)}</a>'
@@ -112,9 +133,9 @@ def differences(wanted: Mapping[str, Any], held: Mapping[str, Any]) -> tuple[str
 
 def steps_of(campaign: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The steps of a campaign; only the first sequence counts at Instantly."""
-    sequences = campaign.get("sequences") or [{}]
-    steps = sequences[0].get("steps") or []
-    return [step for step in steps if isinstance(step, Mapping)]
+    sequences = campaign.get("sequences")
+    first = sequences[0] if isinstance(sequences, list) and sequences else {}
+    return _objects(_object(first).get("steps"))
 
 
 def unsafe(campaign: Mapping[str, Any], unsubscribe_text: str) -> str:
@@ -178,7 +199,7 @@ def custom_variables(enrollment: Enrollment) -> dict[str, str]:
 
 def holds_words(lead: Mapping[str, Any], variables: Mapping[str, str]) -> bool:
     """Whether the vendor's lead carries exactly these words."""
-    payload = lead.get("payload") or {}
+    payload = _object(lead.get("payload"))
     return all(_markup(str(payload.get(key, ""))) == _markup(value) for key, value in variables.items())
 
 
@@ -190,9 +211,9 @@ def as_html(text: str) -> str:
 def _plain(key: str, value: Any) -> Any:
     """A field in the form in which it is compared: order, markup and omitted `false` don't count."""
     if key == "email_list":
-        return sorted(str(mailbox).lower() for mailbox in value or ())
+        return sorted(str(mailbox).lower() for mailbox in value) if isinstance(value, list) else value or []
     if key == "campaign_schedule":
-        return [_when(one) for one in (value or {}).get("schedules") or ()]
+        return [_when(one) for one in _objects(_object(value).get("schedules"))]
     if key == "sequences":
         return _rhythm(_steps(value)), [_variants(step) for step in _steps(value)]
     if key == "name":
@@ -210,7 +231,7 @@ def _steps(sequences: Any) -> list[Mapping[str, Any]]:
 
 
 def _when(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    timing, days = one.get("timing") or {}, one.get("days") or {}
+    timing, days = _object(one.get("timing")), _object(one.get("days"))
     return (
         timing.get("from"),
         timing.get("to"),
@@ -220,7 +241,17 @@ def _when(one: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _variants(step: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [_words(variant) for variant in step.get("variants") or () if not variant.get("v_disabled")]
+    return [_words(one) for one in _objects(step.get("variants")) if not one.get("v_disabled")]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object of the vendor's; anything else counts as an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list of the vendor's; anything else counts as none."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _words(variant: Mapping[str, Any]) -> tuple[str, str]:

@@ -20,8 +20,8 @@ from servers.instantly.api import InstantlyApi, every
 from servers.instantly.views import CampaignStatus, campaign_status, text_of
 from shared.clock import iso
 from shared.effect import Effect, Json, Outcome, Receipt, canonical
-from shared.errors import InDoubt, Invalid, SwarmError
-from shared.gate import Permit
+from shared.errors import Conflict, InDoubt, Invalid, SwarmError
+from shared.gate import Lookup, Perform, Permit
 from shared.ports import CampaignDraft
 
 VENDOR = "instantly"
@@ -62,7 +62,18 @@ async def create_campaign(instantly: Instantly, draft: CampaignDraft) -> Outcome
     async def lookup(wanted: Effect) -> Receipt | None:
         return await find_created(instantly, wanted)
 
-    return await instantly.gate.submit(effect, perform, lookup)
+    told = "this campaign was drafted otherwise before; change it with instantly_update_campaign"
+    return await submitted(instantly, effect, perform, lookup, Conflict(told, field="draft", code="conflict"))
+
+
+async def submitted(
+    instantly: Instantly, effect: Effect, perform: Perform, lookup: Lookup, otherwise: Conflict
+) -> Outcome:
+    """Hand it to the gate. `otherwise` is raised where the same was done with other content, and no key helps."""
+    try:
+        return await instantly.gate.submit(effect, perform, lookup)
+    except Conflict as error:
+        raise otherwise from error
 
 
 def _content(instantly: Instantly, draft: CampaignDraft) -> dict[str, Json]:
@@ -234,7 +245,10 @@ async def start_campaign(
     async def lookup(wanted: Effect) -> Receipt | None:
         return await find_started(instantly, wanted)
 
-    return await instantly.gate.submit(effect, perform, lookup)
+    told = "it was started before as another draft; pause it and use instantly_resume_campaign"
+    return await submitted(
+        instantly, effect, perform, lookup, Conflict(told, field="campaign_id", code="conflict")
+    )
 
 
 async def last_drafted(instantly: Instantly, campaign_id: str) -> Effect:
@@ -279,7 +293,8 @@ def refuse_changed(instantly: Instantly, held: Mapping[str, Any], drafted: Effec
             part for part in (f"changed there: {', '.join(changed)}" if changed else "", problem) if part
         )
         raise Invalid(
-            f"the campaign at Instantly is not as it was drafted: {told}",
+            f"the campaign at Instantly is not as it was drafted: {told}. Bring it back there, or update it here and "
+            "have that approved",
             field=changed[0] if changed else "",
             code="changed_at_vendor",
         )

@@ -13,10 +13,10 @@ from typing import Any
 
 from servers.instantly import drafts
 from servers.instantly.account import Instantly
-from servers.instantly.effects import VENDOR
+from servers.instantly.effects import VENDOR, submitted
 from servers.instantly.views import number_of, text_of
 from shared.effect import Effect, Outcome, Receipt, canonical
-from shared.errors import InDoubt, Invalid
+from shared.errors import Conflict, InDoubt, Invalid
 from shared.gate import Permit
 from shared.ports import ReplyMessage
 
@@ -54,7 +54,9 @@ async def send_reply(
     async def lookup(wanted: Effect) -> Receipt | None:
         return await find_reply(instantly, wanted)
 
-    return await instantly.gate.submit(effect, perform, lookup)
+    told = "this message was answered already, with other words"
+    otherwise = Conflict(told, field="reply.message_ref", code="conflict")
+    return await submitted(instantly, effect, perform, lookup, otherwise)
 
 
 def _sendable(reply: ReplyMessage) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from servers.instantly import effects, mailboxes, people, readiness, removal, replying, subscription
 from servers.instantly.account import Instantly, refuse_simulated
+from servers.instantly.inspection import CampaignDetail, inspect
 from servers.instantly.views import (
     BlocklistPage,
     CampaignAnalytics,
@@ -23,7 +24,6 @@ from shared.ports import (
     BatchOutcome,
     CampaignDraft,
     CampaignPage,
-    CampaignView,
     Check,
     Email,
     Enrollment,
@@ -43,16 +43,19 @@ People = Annotated[Sequence[Enrollment], Field(min_length=1, max_length=10_000)]
 
 @reads("List campaigns")
 async def list_campaigns(instantly: Instantly, cursor: Cursor = "", search: Text = "") -> CampaignPage:
-    """Campaigns, a page at a time, without their figures. `search` is part of the name."""
+    """Campaigns, a page at a time; the last page may be empty. `search` is part of the name."""
     page = await instantly.api.campaigns(cursor, search)
     return CampaignPage(tuple(campaign_view(one) for one in page.items), page.cursor)
 
 
 @reads("Get a campaign")
-async def get_campaign(instantly: Instantly, campaign_ref: Ref) -> CampaignView:
-    """One campaign's name and status, by Instantly's id."""
+async def get_campaign(instantly: Instantly, campaign_ref: Ref) -> CampaignDetail:
+    """One campaign's status, hours, rhythm and mailboxes, by Instantly's id.
+
+    `changed` names what somebody changed at Instantly since it was drafted here.
+    """
     refuse_simulated(campaign_ref)
-    return campaign_view(await instantly.api.campaign(campaign_ref))
+    return await inspect(instantly, campaign_ref)
 
 
 @reads("Get a campaign's figures")
@@ -99,7 +102,7 @@ async def get_lead_status(instantly: Instantly, email: Email) -> LeadStatus:
 
 @reads("List blocked addresses")
 async def list_blocklist(instantly: Instantly, cursor: Cursor = "", search: Text = "") -> BlocklistPage:
-    """Addresses and domains that Instantly must not mail, a page at a time."""
+    """Addresses and domains that Instantly must not mail, a page at a time; the last page may be empty."""
     page = await instantly.api.blocklist(cursor, search)
     return BlocklistPage(tuple(blocklist_view(one) for one in page.items), page.cursor)
 

@@ -10,7 +10,7 @@ import pytest
 from servers.instantly import SERVER, tools
 from servers.instantly.effects import _started
 from shared.effect import Outcome
-from shared.errors import Invalid
+from shared.errors import Conflict, Invalid
 from shared.ports import CampaignDraft, SendingWindow
 from shared.settings import Settings
 from tests.servers.instantly_world import DRAFT, World, open_world, people
@@ -203,6 +203,37 @@ async def test_a_yes_to_one_draft_does_not_start_another(world: World) -> None:
     )
     assert (changed.status, refused.reason) == ("applied", "approval_mismatch")
     assert started.status == "applied"
+
+
+async def test_a_campaign_is_told_in_our_words_with_what_was_changed_there(world: World) -> None:
+    ref = await world.drafted()
+    made = await tools.get_campaign.function(world.instantly, ref)
+    assert (made.status, made.campaign_id, made.timezone, made.start, made.end) == (
+        *("draft", "c-1", "America/Detroit"),
+        *("09:00", "17:00"),
+    )
+    assert (made.weekdays, made.day_offsets, made.mailboxes, made.daily_limit) == (
+        (0, 1, 2, 3, 4),
+        DRAFT.day_offsets,
+        DRAFT.mailboxes,
+        30,
+    )
+    assert made.changed == ()
+    await world.ask("PATCH", f"/campaigns/{ref}", {"daily_limit": 900, "stop_on_reply": False})
+    changed = (await tools.get_campaign.function(world.instantly, ref)).changed
+    assert set(changed) == {"daily_limit", "stop_on_reply"}
+    held = (await world.ask("GET", f"/campaigns/{ref}")).json()
+    fields = {"name": "By hand", "campaign_schedule": held["campaign_schedule"]}
+    theirs = (await world.ask("POST", "/campaigns", fields)).json()["id"]
+    by_hand = await tools.get_campaign.function(world.instantly, theirs)
+    assert (by_hand.campaign_id, by_hand.changed) == ("", ())
+
+
+async def test_another_draft_under_the_same_id_is_told_how_to_change_it(world: World) -> None:
+    await world.drafted()
+    with pytest.raises(Conflict) as caught:
+        await create(world, replace(DRAFT, daily_limit=10))
+    assert "instantly_update_campaign" in caught.value.message
 
 
 async def test_a_campaign_drafted_elsewhere_is_not_started(world: World) -> None:

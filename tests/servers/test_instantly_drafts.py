@@ -6,8 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from servers.instantly.drafts import campaign_body, custom_variables, delays, differences, holds_words
+from servers.instantly.drafts import (
+    campaign_body,
+    custom_variables,
+    delays,
+    differences,
+    holds_words,
+    hours_of,
+    steps_of,
+    unsafe,
+    weekdays_of,
+)
 from servers.instantly.timezones import ACCEPTED, EXACT, NEAREST, _nearest, ahead, vendor_window
 from shared.errors import Invalid
 from shared.ports import Message, SendingWindow
@@ -129,3 +141,25 @@ def test_words_are_escaped_for_html_and_compared_as_the_vendor_gives_them_back()
     assert variables["body_1"] == "1 &lt; 2<br />&amp; more"
     assert holds_words({"payload": {**variables, "body_1": "1 &lt; 2<br>&amp; more", "x": 1}}, variables)
     assert not holds_words({"payload": {**variables, "body_1": "other"}}, variables)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["steps", "variants", "schedules", "timing", "days", "0"]), inner, max_size=3
+            )
+        ),
+        max_leaves=8,
+    ),
+    st.sampled_from(["sequences", "campaign_schedule", "email_list", "name", "cc_list", "payload"]),
+)
+def test_whatever_the_vendor_holds_instead_is_a_difference_and_no_bug(value: object, field: str) -> None:
+    held = {**body_of(), field: value}
+    assert set(differences(body_of(), held)) <= {field}
+    assert unsafe(held, "Unsubscribe") is not None
+    assert steps_of(held) is not None
+    assert weekdays_of(hours_of(held)) is not None
+    assert not holds_words(held, {"body_1": "words"})
