@@ -62,7 +62,7 @@ mutants: setup-dev
 	@$(PY) tools/mutants.py $(ARGS)
 
 live: setup-dev
-	@$(PY) -m pytest -q -n 0 -m live $(ARGS) tests/live
+	@$(PY) -m pytest -q -n 0 -s -m live $(ARGS) tests/live
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done

@@ -11,7 +11,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.commands.outputs import write_new
-from orchestrator.commands.terminal import AsJson, Reason, kernel, operator, pairs, run, show, table
+from orchestrator.commands.terminal import (
+    AsJson,
+    Reason,
+    Yes,
+    confirmed,
+    kernel,
+    operator,
+    pairs,
+    run,
+    show,
+    table,
+)
+from orchestrator.consents import approve, waiting
 from orchestrator.doubts import Doubt, doubts, resolve
 from shared.checkpoint import notes_in
 from shared.errors import Invalid
@@ -197,6 +209,37 @@ async def _shown(opened: Kernel, beginning: str) -> dict[str, Any]:
         raise Invalid("no effect has this key", field="key")
     open_ones = {one.key: one for one in await doubts(opened)}
     return {**_effect(row, open_ones), "content": dict(row.effect.content), "detail": dict(row.detail)}
+
+
+@effects.command("approve")
+def approve_effect(
+    key: Annotated[str, typer.Argument(help="the key, or its beginning")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say yes to one refused send that no page reviews: a CRM workflow, an answer. Shows it, and asks first.
+
+    The approval covers exactly what is shown, once; whoever asked for it asks again and names it.
+    """
+
+    async def look() -> dict[str, Any]:
+        async with kernel() as opened:
+            whole = await opened.store.read(lambda c: key_like(c, key))
+            waiting(await opened.ledger.get(whole))
+            return await _shown(opened, whole)
+
+    async def work() -> dict[str, Any]:
+        async with kernel() as opened:
+            given = await approve(opened, str(found["key"]), person=operator())
+            return {"key": found["key"], "approval": given}
+
+    found = run(look)
+    if not as_json:
+        show(found, as_json, lambda console: console.print(pairs("To be approved", found)))
+    if not confirmed(f"Approve {found['effect']} to {found['target']}, exactly as shown?", yes):
+        raise typer.Exit(1)
+    result = run(work)
+    show(result, as_json, f"Approved. Ask for the same again with approval {result['approval']}.")
 
 
 @effects.command("resolve")

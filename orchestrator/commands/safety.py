@@ -16,6 +16,7 @@ from orchestrator.app import open_app
 from orchestrator.commands.terminal import (
     AsJson,
     Reason,
+    Yes,
     confirmed,
     kernel,
     operator,
@@ -34,7 +35,6 @@ from shared.settings import Settings, configured_home
 from shared.switches import KILL_PATIENCE, raise_flag
 
 commands = typer.Typer()
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 
 async def _state(opened: Kernel) -> dict[str, Any]:

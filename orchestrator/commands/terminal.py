@@ -28,6 +28,7 @@ if sys.platform != "win32":
 ResultT = TypeVar("ResultT")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; goes into the audit log.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 
 def settings(level: str = "WARNING") -> Settings:

@@ -1,8 +1,9 @@
 """GoHighLevel's webhooks: whether one is genuine, and what it says, by tables.
 
 Two unlike ways lead here. A Marketplace app's webhooks are signed: `X-GHL-Signature`, Ed25519 over the raw
-body. A workflow's "Custom Webhook", the only push of an install without an app, carries our secret in
-`x-swarm-secret`. Whoever sends a signature is judged by it alone. Payloads are flat, or nested under `data`.
+body; the location in it must be ours. A workflow's "Custom Webhook", the only push of an install without an app,
+carries our secret in `x-swarm-secret`. Whoever sends a signature is judged by it alone. Payloads are flat, or nested
+under `data`; a message that was too large for the vendor comes without its text, and is asked for later.
 """
 
 import base64
@@ -18,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from servers.ghl.dnd import addresses_of, tags_of, why_blocked
 from shared.effect import Json, digest
+from shared.errors import Invalid
 from shared.event import Event, EventType
 from shared.settings import VendorSettings
-from shared.webhook import WebhookSource, same_secret
+from shared.webhook import WebhookSource, decode, same_secret
 
 SIGNATURE = "x-ghl-signature"
 SECRET = "x-swarm-secret"  # noqa: S105 - the header's name, not a secret
@@ -49,10 +51,24 @@ EMAIL_STATS: Mapping[str, EventType] = {"complained": "complained", "unsubscribe
 
 
 def verify(headers: Mapping[str, str], raw: bytes, settings: VendorSettings) -> bool:
-    """Whether the body is the vendor's, or carries our secret; anything unreadable is not."""
+    """Whether the body is the vendor's and about our location, or carries our secret; anything unreadable is not.
+
+    The vendor signs for all of its customers with one key: somebody else's app could have its events sent here.
+    """
     if SIGNATURE in headers:
-        return any(_signed(headers[SIGNATURE], raw, key) for key in _keys(settings))
+        signed = any(_signed(headers[SIGNATURE], raw, key) for key in _keys(settings))
+        return signed and _location(raw) == settings.secrets.get("location_id", "") != ""
     return same_secret(headers.get(SECRET, ""), settings.secrets.get("webhook_secret", ""))
+
+
+def _location(raw: bytes) -> str:
+    """The location that a body is about; empty where it names none or can't be read."""
+    try:
+        whole = decode(raw)
+    except Invalid:
+        return ""
+    nested = whole.get("data")
+    return _text(whole, "locationId") or (_text(nested, "locationId") if isinstance(nested, Mapping) else "")
 
 
 def _keys(settings: VendorSettings) -> Iterator[Ed25519PublicKey]:
@@ -82,6 +98,8 @@ def parse(payload: Mapping[str, Any]) -> Event:
     nested = payload.get("data")
     whole = {**nested, **payload} if isinstance(nested, Mapping) else payload
     kind = _text(whole, "type")
+    if whole.get("payloadTooLarge") and kind.endswith("Message"):
+        kind = f"{kind} cut off"
     return READERS.get(_family(kind), _other)(kind, whole)
 
 

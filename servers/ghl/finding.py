@@ -46,7 +46,12 @@ async def find_contact(ghl: Ghl, contact_id: str, email: str) -> Raw:
         return await ghl.api.get_contact(contact_id)
     if not email:
         raise Invalid("an id or an e-mail address is needed", field="contact_id")
-    found = await ghl.api.find_duplicate(email=read_address(email).exact)
+    email = read_address(email).exact
+    if mine := ghl.location.contacts.get(email):
+        known = await ghl.api.get_contact(mine)
+        if same(known, email):
+            return known
+    found = await ghl.api.find_duplicate(email=email)
     return await ghl.api.get_contact(str(found["id"])) if found.get("id") else {}
 
 

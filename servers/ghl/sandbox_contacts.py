@@ -79,6 +79,14 @@ def get(state: State, request: Request, _: Body) -> Response:
     return JSONResponse({"contact": state.shown(contact, version_of(request))})
 
 
+def delete(state: State, request: Request, _: Body) -> Response:
+    """DELETE /contacts/{id}"""
+    contact = state.contact(request.path_params["contact_id"])
+    del state.contacts[contact["id"]]
+    state.sandbox.record("delete_contact", _target(contact), contact_id=contact["id"])
+    return JSONResponse({"succeded": True})
+
+
 def duplicate(state: State, request: Request, _: Body) -> Response:
     """GET /contacts/search/duplicate: shows a write at once; finds second addresses too"""
     asked = request.query_params
@@ -159,6 +167,7 @@ ENDPOINTS = (
     ("GET", "/contacts/search/duplicate", duplicate, "contacts.readonly"),
     ("GET", "/contacts/{contact_id}", get, "contacts.readonly"),
     ("PUT", "/contacts/{contact_id}", update, "contacts.write"),
+    ("DELETE", "/contacts/{contact_id}", delete, "contacts.write"),
     ("POST", "/contacts/{contact_id}/tags", add_tags, "contacts.write"),
     ("DELETE", "/contacts/{contact_id}/tags", remove_tags, "contacts.write"),
     ("POST", "/contacts/{contact_id}/workflow/{workflow_id}", enrol, "contacts.write"),
@@ -172,6 +181,8 @@ def _target(contact: Entity) -> str:
 def _check_values(request: Request, body: Body) -> None:
     fine = body.get("email") is None or EMAIL.fullmatch(body["email"])
     problems = [] if fine else ["email must be an email"]
+    if body.get("phone") and not any(character.isdigit() for character in body["phone"]):
+        problems.append("phone must be a valid phone number")
     known = set(CAPITALS) if version_of(request) == "v3" else set(CAPITALS.values())
     for channel, setting in (body.get("dndSettings") or {}).items():
         if channel not in known:

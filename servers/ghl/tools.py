@@ -234,8 +234,9 @@ async def trigger_workflow(
 ) -> Outcome:
     """Start a workflow for a contact: it may write to them, so a person must have approved exactly this.
 
-    `channel`: what it writes by. Somebody marked do-not-contact is refused. One in doubt is never repeated:
-    a person looks at the CRM and settles it.
+    Without a yes it is refused, with its key: a person reads it with `swarm effects approve KEY` and gives you the
+    approval's id; call again with that. `channel`: what it writes by. Somebody marked do-not-contact is refused.
+    One in doubt is never repeated: a person looks at the CRM and settles it.
     """
     return await workflows.trigger_workflow(
         ghl, contact_id, email, workflow_id, channel, approval, idempotency_key

@@ -1,5 +1,6 @@
 """What the CRM's webhooks missed is found within a quarter of an hour, and what they tell is read again by id."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import catching_up, handling
+from orchestrator import catching_up, handling, inbox
 from orchestrator.rules import CatchingUp
+from servers.ghl.sandbox import sign
 from shared.clock import iso, parse
 from shared.errors import Retryable
 from shared.event import Event
@@ -188,6 +190,50 @@ async def test_the_same_reply_by_webhook_and_by_asking_counts_once(here: World, 
 
 def hook(words: dict[str, str]) -> dict[str, Any]:
     return {"subject": words["subject"], "text": words["body"]}
+
+
+@pytest.mark.requirement("F14")
+async def test_a_message_too_large_for_its_webhook_is_asked_for(here: World) -> None:
+    await live(here)
+    await look(here)
+    await here.witness.act(
+        "ghl", "inbound_message", email=FIRST, subject="Re: hi", body="Please unsubscribe me."
+    )
+    [message] = (
+        await here.app.suite.crm.list_replies(since=iso(here.clock.now() - timedelta(hours=1)))
+    ).messages
+    cut = {"type": "InboundMessage", "payloadTooLarge": True, "emailMessageId": message.id, "webhookId": "w1"}
+    assert await webhook(here, cut) == 200
+    assert await look(here) == 1
+    assert await suppressed(here, FIRST)
+
+
+async def webhook(here: World, body: dict[str, Any]) -> int:
+    """A signed one, received and understood."""
+    raw = json.dumps({"locationId": "sandbox-location", **body}).encode()
+    status = await inbox.receive(here.app, "ghl", {"X-GHL-Signature": sign(raw)}, raw)
+    await inbox.drain(here.app)
+    return status
+
+
+@pytest.mark.requirement("F11", "W2")
+async def test_a_webhook_that_comes_again_after_a_month_counts_once(here: World) -> None:
+    opted_out = {"type": "ContactDndUpdate", "id": "c1", "email": FIRST, "dnd": True, "webhookId": "w1"}
+    assert await webhook(here, opted_out) == 200
+    assert await suppressed(here, FIRST)
+    await here.kernel.suppression.lift(FIRST, actor="Ada", reason="asked to be written to again")
+    await here.clock.sleep(31 * 86_400)
+    assert await webhook(here, opted_out) == 200
+    assert not await suppressed(here, FIRST)
+
+
+@pytest.mark.requirement("F12")
+async def test_webhooks_in_any_order_end_alike(here: World) -> None:
+    off = {"type": "ContactDndUpdate", "id": "c1", "email": FIRST, "dnd": False, "webhookId": "w1"}
+    on = {"type": "ContactDndUpdate", "id": "c2", "email": FIRST, "dnd": True, "webhookId": "w2"}
+    for one in (on, off, on):
+        await webhook(here, one)
+    assert await suppressed(here, FIRST)
 
 
 # ── changes that a webhook told of ───────────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ ROOT = CONFIG.parent
 GROUPS = {
     "suppression": ("check", "list", "import", "export"),
     "audit": ("verify", "tail", "export", "checkpoint"),
-    "effects": ("list", "show", "resolve"),
+    "effects": ("list", "show", "approve", "resolve"),
 }
 PEOPLE = (
     "linkedInProfileUrl,email,firstName,lastName,title,companyName,companySize,industry,country,emailStatus\n"

@@ -257,7 +257,7 @@ async def test_an_unknown_contact_is_400_and_means_nobody(bench: Bench) -> None:
 
 
 async def test_a_refusal_with_a_list_of_reasons_is_read(bench: Bench) -> None:
-    outcome = await bench.upsert(ContactRecord("jane@localhost"))
+    outcome = await bench.upsert(ContactRecord(JANE.email, phone="none"))
     refused = bench.asked("POST", "/contacts/")[0]
     assert (refused.status, isinstance(refused.answer["message"], list)) == (422, True)
     assert (outcome.status, outcome.reason) == ("in_doubt", "unprocessable")

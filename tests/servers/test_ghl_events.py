@@ -4,11 +4,14 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +24,8 @@ from shared.settings import Settings, VendorSettings
 from shared.webhook import decode
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "contracts" / "ghl" / "webhooks"
-RAW = b'{"type":"ContactUpdate"}'
+RAW = b'{"type":"ContactUpdate","locationId":"sandbox-location"}'
+OURS = {"GHL_API_KEY": "pit-test", "GHL_LOCATION_ID": "sandbox-location"}
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def at_sandbox(settings_for: Callable[..., Settings]) -> VendorSettings:
 
 @pytest.fixture
 def at_vendor(settings_for: Callable[..., Settings]) -> VendorSettings:
-    return settings_for(GHL_API_KEY="pit-test").vendor("ghl")
+    return settings_for(**OURS).vendor("ghl")
 
 
 def test_the_emulators_signature_is_accepted_at_the_emulator_only(
@@ -67,8 +71,54 @@ def test_without_a_configured_secret_none_is_accepted(at_vendor: VendorSettings)
 
 def test_a_second_key_from_the_environment_is_accepted(settings_for: Callable[..., Settings]) -> None:
     ours = settings_for().vendor("ghl").secrets["webhook_key"]
-    settings = settings_for(GHL_API_KEY="pit-test", GHL_WEBHOOK_KEY=ours).vendor("ghl")
+    settings = settings_for(**OURS, GHL_WEBHOOK_KEY=ours).vendor("ghl")
     assert SOURCE.verify({"x-ghl-signature": sign(RAW)}, RAW, settings)
+
+
+def test_each_of_several_configured_keys_is_accepted(at_vendor: VendorSettings) -> None:
+    mine = [Ed25519PrivateKey.generate() for _ in range(2)]
+    public = [key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in mine]
+    listed = [base64.b64encode(one).decode() for one in public]
+    file = at_vendor.file.model_copy(update={"options": {"webhook_keys": listed}})
+    settings = replace(at_vendor, file=file)
+    for key in mine:
+        signature = base64.b64encode(key.sign(RAW)).decode()
+        assert SOURCE.verify({"x-ghl-signature": signature}, RAW, settings)
+    assert not SOURCE.verify({"x-ghl-signature": sign(RAW)}, RAW, settings)
+
+
+def test_the_vendors_published_key_is_the_one_configured(at_vendor: VendorSettings) -> None:
+    if not EXAMPLES.is_dir():
+        pytest.skip("the vendor's key is not beside the checkout")
+    pem = (EXAMPLES / "ghl_ed25519_public.pem").read_text().splitlines()
+    assert at_vendor.file.options["webhook_keys"] == ["".join(line for line in pem if "--" not in line)]
+
+
+@pytest.mark.requirement("W1")
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"type":"ContactUpdate","locationId":"somebody-elses"}',
+        b'{"type":"ContactUpdate"}',
+        b'{"type":"ContactUpdate","locationId":""}',
+        b'{"type":"ContactUpdate","data":{"locationId":"somebody-elses"}}',
+        b"not json",
+    ],
+)
+def test_what_the_vendor_signed_for_another_customer_is_refused(
+    at_sandbox: VendorSettings, raw: bytes
+) -> None:
+    assert not SOURCE.verify({"x-ghl-signature": sign(raw)}, raw, at_sandbox)
+
+
+def test_our_location_is_also_found_under_data(at_sandbox: VendorSettings) -> None:
+    raw = b'{"type":"ContactUpdate","data":{"locationId":"sandbox-location"}}'
+    assert SOURCE.verify({"x-ghl-signature": sign(raw)}, raw, at_sandbox)
+
+
+@pytest.mark.requirement("W1")
+def test_the_retired_rsa_signature_is_no_signature(at_sandbox: VendorSettings) -> None:
+    assert not SOURCE.verify({"x-wh-signature": sign(RAW)}, RAW, at_sandbox)
 
 
 def test_a_broken_key_accepts_nothing_and_hides_no_other(settings_for: Callable[..., Settings]) -> None:
@@ -86,6 +136,12 @@ KINDS = [
     ("InboundMessage", "message_received"),
     ("OpportunityStageUpdate", "opportunity_changed"),
     ("OpportunityCreate", "opportunity_changed"),
+    ("OpportunityUpdate", "opportunity_changed"),
+    ("OpportunityDelete", "opportunity_changed"),
+    ("OpportunityStatusUpdate", "opportunity_changed"),
+    ("OpportunityAssignedToUpdate", "opportunity_changed"),
+    ("OpportunityMonetaryValueUpdate", "opportunity_changed"),
+    ("UNINSTALL", "account_error"),
     ("ContactSomethingNew", "unknown"),
     ("Whatever", "unknown"),
 ]
@@ -132,6 +188,27 @@ def test_the_direction_is_trusted_over_the_type() -> None:
     }
     event = SOURCE.parse(message)
     assert (event.type, event.email, event.contact_ref) == ("message_received", "j@c.example", "c1")
+
+
+def test_a_mail_is_named_by_its_own_id_and_not_by_its_threads() -> None:
+    payload = {"type": "InboundMessage", "messageId": "thread", "emailMessageId": "mail"}
+    assert SOURCE.parse(payload).reference == "mail"
+    assert SOURCE.parse({"type": "InboundMessage", "messageId": "sms"}).reference == "sms"
+
+
+def test_a_contacts_other_addresses_come_along() -> None:
+    others = [{"email": "Jane@Home.example"}, "j@corp.example"]
+    event = SOURCE.parse(
+        {"type": "ContactDndUpdate", "email": "a@c.example", "dnd": True, "additionalEmails": others}
+    )
+    assert event.detail["other_emails"] == ["jane@home.example", "j@corp.example"]
+
+
+def test_one_that_was_cut_off_still_names_its_contact() -> None:
+    event = SOURCE.parse(
+        {"type": "SomethingLong", "payloadTooLarge": True, "contactId": "c1", "webhookId": "w"}
+    )
+    assert (event.type, event.contact_ref) == ("unknown", "c1")
 
 
 def test_a_received_mail_keeps_subject_and_text_as_they_are() -> None:

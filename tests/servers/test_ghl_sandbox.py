@@ -193,3 +193,144 @@ async def test_state_survives_in_a_file(tmp_path: Path) -> None:
         contact = await made(first)
     async with client(tmp_path / "ghl.json") as second:
         assert (await second.get(f"/contacts/{contact['id']}")).status_code == 200
+
+
+# ── what can be switched ─────────────────────────────────────────────────────────────────────────────────
+async def act(ghl: httpx.AsyncClient, name: str, **given: Any) -> Any:
+    return (await ghl.post(f"/_control/act/{name}", json=given)).json()
+
+
+async def again(ghl: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
+    """The refusal of one more create."""
+    answer = await ghl.post("/contacts/", json={"locationId": LOCATION, **more})
+    assert answer.status_code == 400
+    refusal: dict[str, Any] = answer.json()
+    return refusal
+
+
+@pytest.mark.parametrize(("order", "whom"), [(["email", "phone"], "jane"), (["phone", "email"], "bob")])
+async def test_a_duplicate_names_whom_the_locations_first_rule_finds(
+    ghl: httpx.AsyncClient, order: list[str], whom: str
+) -> None:
+    ids = {
+        "jane": (await made(ghl))["id"],
+        "bob": (await made(ghl, email="bob@corp.example", phone="+1555"))["id"],
+    }
+    await act(ghl, "set_location", duplicate_order=order)
+    assert (await again(ghl, email=JANE["email"], phone="+1555"))["meta"]["contactId"] == ids[whom]
+
+
+async def test_a_duplicate_may_name_nobody(ghl: httpx.AsyncClient) -> None:
+    await made(ghl)
+    await act(ghl, "set_location", names_duplicate=False)
+    assert "meta" not in await again(ghl, email=JANE["email"])
+
+
+async def test_a_second_address_counts_as_a_duplicate_and_may_be_hidden(ghl: httpx.AsyncClient) -> None:
+    jane = await made(ghl)
+    await act(ghl, "add_address", email=JANE["email"], second="jane@home.example")
+    assert (await again(ghl, email="jane@home.example"))["meta"]["contactId"] == jane["id"]
+    for shown in (True, False):
+        await act(ghl, "set_location", shows_secondary=shown)
+        contact = (await ghl.get(f"/contacts/{jane['id']}")).json()["contact"]
+        assert ("additionalEmails" in contact) is shown
+
+
+@pytest.mark.parametrize("merges", [True, False])
+async def test_a_part_of_the_channels_merges_or_replaces(ghl: httpx.AsyncClient, *, merges: bool) -> None:
+    jane = await made(ghl, dndSettings={"sms": {"status": "active"}})
+    await act(ghl, "set_location", dnd_merges=merges)
+    await ghl.put(f"/contacts/{jane['id']}", json={"dndSettings": {"email": {"status": "active"}}})
+    shown = (await ghl.get(f"/contacts/{jane['id']}")).json()["contact"]["dndSettings"]
+    assert set(shown) == ({"sms", "email"} if merges else {"email"})
+
+
+@pytest.mark.parametrize(
+    ("version", "channel", "word"), [("v3", "email", "fieldValue"), ("2021-07-28", "Email", "field_value")]
+)
+async def test_each_version_has_its_own_spelling(
+    ghl: httpx.AsyncClient, version: str, channel: str, word: str
+) -> None:
+    ghl.headers["Version"] = version
+    wrong = "fieldValue" if word == "field_value" else "value"
+    items = [{"id": "sandboxField00000000", word: "CRO"}, {"id": "sandboxField00000001", wrong: "dropped"}]
+    jane = await made(ghl, dndSettings={channel: {"status": "active"}}, customFields=items)
+    assert (list(jane["dndSettings"]), [item["value"] for item in jane["customFields"]]) == (
+        [channel],
+        ["CRO"],
+    )
+    other = "Email" if channel == "email" else "email"
+    refused = await ghl.put(f"/contacts/{jane['id']}", json={"dndSettings": {other: {"status": "active"}}})
+    assert refused.status_code == 422
+
+
+async def test_a_missing_scope_is_401(ghl: httpx.AsyncClient) -> None:
+    await act(ghl, "set_location", missing_scopes=["contacts.write"])
+    answer = await ghl.post("/contacts/", json=JANE)
+    assert (answer.status_code, answer.json()["message"]) == (
+        401,
+        "The token is not authorized for this scope.",
+    )
+
+
+async def test_a_parameter_of_another_version_is_422(ghl: httpx.AsyncClient) -> None:
+    answer = await ghl.get("/opportunities/search", params={"location_id": LOCATION})
+    assert (answer.status_code, answer.json()["message"]) == (422, ["property location_id should not exist"])
+
+
+async def test_a_bulk_of_tags_is_201_whatever_failed(ghl: httpx.AsyncClient) -> None:
+    jane = await made(ghl)
+    body = {"contacts": [jane["id"], "gone"], "tags": ["Hot"], "locationId": LOCATION}
+    answer = await ghl.post("/contacts/bulk/tags/update/add", json=body)
+    said = answer.json()
+    assert (answer.status_code, said["errorCount"]) == (201, 1)
+    assert [row["type"] for row in said["responses"]] == ["success", "error"]
+    del body["locationId"]
+    assert (await ghl.post("/contacts/bulk/tags/update/add", json=body)).json()[
+        "message"
+    ] == "LocationId can't be undefined"
+
+
+async def test_a_workflow_starts_once_more_each_time_and_a_draft_never(ghl: httpx.AsyncClient) -> None:
+    jane = await made(ghl)
+    for _ in range(2):
+        answer = await ghl.post(f"/contacts/{jane['id']}/workflow/sandbox-workflow-1", json={})
+        assert answer.json() == {"succeeded": True, "succeded": True}
+    assert (await ghl.post(f"/contacts/{jane['id']}/workflow/sandbox-workflow-2", json={})).status_code == 400
+    log = (await ghl.get("/_control/log")).json()
+    assert [entry["action"] for entry in log].count("trigger_workflow") == 2
+
+
+async def test_a_pipelines_name_is_taken_whatever_its_case(ghl: httpx.AsyncClient) -> None:
+    body = {"locationId": LOCATION, "name": "alpha swarm pipeline", "stages": [{"name": "New"}]}
+    assert (await ghl.post("/opportunities/pipelines", json=body)).status_code == 400
+    assert (await ghl.post("/opportunities/pipelines", json={**body, "name": "Other"})).status_code == 200
+
+
+async def test_a_refresh_token_is_good_for_once(ghl: httpx.AsyncClient) -> None:
+    who = {
+        "clientId": "sandbox-client",
+        "clientSecret": "sandbox-client-secret",
+        "grantType": "refresh_token",
+    }
+    first = await ghl.post("/oauth/token", json={**who, "refreshToken": "sandbox-refresh"})
+    assert (first.status_code, first.json()["expiresIn"]) == (200, 86_399)
+    second = await ghl.post("/oauth/token", json={**who, "refreshToken": "sandbox-refresh"})
+    assert (second.status_code, second.json()["message"]) == (400, "Invalid grant: refresh token is invalid")
+    ghl.headers["Authorization"] = f"Bearer {first.json()['accessToken']}"
+    assert (await ghl.get("/opportunities/pipelines", params={"locationId": LOCATION})).status_code == 200
+    await act(ghl, "end_tokens")
+    assert (await ghl.get("/opportunities/pipelines", params={"locationId": LOCATION})).status_code == 401
+
+
+async def test_a_misspelt_setting_is_told(ghl: httpx.AsyncClient) -> None:
+    assert "there is no search_lagg" in (await act(ghl, "set_location", search_lagg=1))["error"]
+
+
+async def test_a_low_limit_is_429_without_saying_until_when(ghl: httpx.AsyncClient) -> None:
+    await act(ghl, "set_location", calls=1)
+    params = {"locationId": LOCATION}
+    await ghl.get("/opportunities/pipelines", params=params)
+    answer = await ghl.get("/opportunities/pipelines", params=params)
+    assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (429, "0")
+    assert not {"retry-after", "x-ratelimit-reset"} & set(answer.headers)
