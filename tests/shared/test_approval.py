@@ -103,3 +103,9 @@ async def test_a_yes_is_in_the_log_with_what_it_covers(kernel: Kernel) -> None:
 async def test_what_needs_no_yes_asks_for_none(kernel: Kernel) -> None:
     assert not kernel.approvals.needed(enrolment(action="pause_campaign"))
     assert kernel.approvals.needed(enrolment(stops=True))
+
+
+async def test_a_yes_to_nothing_covers_nothing(kernel: Kernel) -> None:
+    approval = await approve(kernel)
+    outcome = await kernel.gate.submit(enrolment(approval=approval), vendor := Vendor())
+    assert (outcome.reason, vendor.performed) == ("approval_mismatch", [])

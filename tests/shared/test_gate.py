@@ -636,14 +636,16 @@ async def test_an_empty_batch_does_nothing(live: Kernel) -> None:
 # ── permits ──────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.requirement("G5")
 async def test_a_permit_allows_one_write(live: Kernel) -> None:
+    sent = []
+
     async def twice(permit: Permit) -> Receipt:
-        async with permit.sending():
-            pass
-        async with permit.sending():
-            raise AssertionError
+        for number in (1, 2):
+            async with permit.sending():
+                sent.append(number)
         return Receipt("r")
 
     assert (await live.gate.submit(contact(), twice)).status == "in_doubt"
+    assert sent == [1]
 
 
 @pytest.mark.requirement("G5")
