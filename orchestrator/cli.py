@@ -48,6 +48,9 @@ COMMANDS = {
     "handoffs": "queues",
     "replies": "queues",
     "metrics": "metrics",
+    "backup": "keeping",
+    "restore": "keeping",
+    "recover": "keeping",
 }
 
 

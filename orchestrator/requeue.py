@@ -37,23 +37,34 @@ def back_to_review_in(
     )
     rows = connection.execute(query).all()
     for row in rows:
-        _back(kernel, connection, row, actor)
+        _back(kernel, connection, row, actor, WHY)
     return [str(row.id) for row in rows]
 
 
-def _back(kernel: Kernel, connection: sa.Connection, row: sa.Row[tuple[object, ...]], actor: str) -> None:
+def all_back_in(kernel: Kernel, connection: sa.Connection, *, actor: str, reason: str) -> Sequence[str]:
+    """In the caller's transaction: everything that hasn't gone out goes back to review; returns the campaigns."""
+    query = sa.select(campaign).where(campaign.c.state.in_(QUEUED)).order_by(campaign.c.id)
+    rows = connection.execute(query).all()
+    for row in rows:
+        _back(kernel, connection, row, actor, reason)
+    return [str(row.id) for row in rows]
+
+
+def _back(
+    kernel: Kernel, connection: sa.Connection, row: sa.Row[tuple[object, ...]], actor: str, reason: str
+) -> None:
     """Without its approval nothing of it passes the gate, whatever a launch that is still running asks for."""
-    kernel.approvals.revoke_in(connection, row.approval_id, actor=actor, reason=WHY)
+    kernel.approvals.revoke_in(connection, row.approval_id, actor=actor, reason=reason)
     now = kernel.clock.now()
     values = {
         "state": PENDING,
         "approval_id": "",
         "decided_by": "",
         "version": row.version + 1,
-        "decision": json.dumps({**decision(row), "reason": WHY}),
+        "decision": json.dumps({**decision(row), "reason": reason}),
         "updated_at": iso(now),
     }
     connection.execute(sa.update(campaign).where(campaign.c.id == row.id).values(**values))
     to_do = (campaign_lead.c.campaign_id == row.id, campaign_lead.c.state.in_(TO_DO))
     connection.execute(sa.update(campaign_lead).where(*to_do).values(state="drafted", reason=""))
-    append(connection, [Entry("review.taken_up_again", row.id, {"reason": WHY}, actor)], now)
+    append(connection, [Entry("review.taken_up_again", row.id, {"reason": reason}, actor)], now)

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from shared import places
 from shared.beginnings import beginning, is_ours, newest
-from shared.checkpoint import note
+from shared.checkpoint import Checkpoint, note
 from shared.checkpoint_rules import Checkpoints
 from shared.clock import Clock, iso
 from shared.commitment import commit
@@ -239,6 +239,14 @@ class Audit:
             look.unreadable()
         return look.verdict
 
+    async def verify_own(self) -> Verdict:
+        """As `verify`, by what this database holds itself alone: a copy may be whole, and older."""
+        look = Verification(self._keys.audit_public, {})
+        await self._store.read(look.begin)
+        while await self._store.read(look.go_on):
+            pass
+        return look.verdict
+
     async def _held(self) -> dict[str, list[str]]:
         """Every checkpoint that a file or a witness has, by where."""
         in_files = await anyio.to_thread.run_sync(self._files.read)
@@ -268,10 +276,22 @@ class Audit:
                 "Put the old keys back.",
                 code="key_changed",
             )
+        for found in await self.unknown():
+            raise rolled_back(found.size, (await self.head()).size)
+
+    async def unknown(self) -> list[Checkpoint]:
+        """The newest checkpoints of ours that others hold, and that this database doesn't know."""
+        public, missing = self._keys.audit_public, []
         for texts in (await self._held()).values():
-            for found in newest(texts, self._keys.audit_public):
+            for found in newest(texts, public):
                 if not await self._store.read(partial(is_ours, found=found)):
-                    raise rolled_back(found.size, (await self.head()).size)
+                    missing.append(found)
+        return missing
+
+    @staticmethod
+    def size_in(connection: sa.Connection) -> int:
+        """In the caller's transaction: how many entries there are."""
+        return _size(connection)
 
 
 def rolled_back(size: int, here: int) -> Fatal:

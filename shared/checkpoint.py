@@ -31,7 +31,12 @@ class Checkpoint:
     size: int
     root: bytes
     body: str
-    signatures: tuple[tuple[str, bytes], ...]  # name, and what follows the key's id
+    signatures: tuple[tuple[str, bytes], ...]  # name, and the key's id with what was made with it
+
+    @property
+    def text(self) -> str:
+        """The note, as it was read."""
+        return f"{self.body}\n" + "".join(_line(name, raw) for name, raw in self.signatures)
 
     @property
     def beginning(self) -> int:

@@ -81,10 +81,11 @@ async def open_kernel(
     role: str = "server",
     transport: httpx.AsyncBaseTransport | None = None,
     patience: float = PATIENCE,
+    restoring: bool = False,
 ) -> AsyncIterator[Kernel]:
     """Open the store, migrate it, refuse a rolled-back one, and build what stands on it.
 
-    `patience`: seconds that a write waits for other processes.
+    `patience`: seconds that a write waits for other processes. `restoring`: a rolled-back one is what is looked at.
 
     Raises `ConfigError`, `Unavailable` (the database), or `Fatal` where an old database was put back.
     """
@@ -97,7 +98,8 @@ async def open_kernel(
         due = settings.safety.checkpoints
         witnesses = Witnesses(store, clock, http, keys.audit_public, due.witnesses)
         audit = Audit(store, clock, keys, files_of(settings), witnesses, due)
-        await audit.refuse_if_rolled_back()
+        if not restoring:
+            await audit.refuse_if_rolled_back()
         suppression = Suppression(
             store, clock, keys.pepper, settings.safety.free_mail, settings.safety.suppression
         )
@@ -106,8 +108,9 @@ async def open_kernel(
             try:
                 yield _assemble(settings, clock, keys, store, audit, witnesses, suppression, presence, http)
             finally:
-                with anyio.move_on_after(CLOSING_SECONDS, shield=True):
-                    await audit.close()
+                if not restoring:  # nobody is told of a log that is only looked at
+                    with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+                        await audit.close()
 
 
 def _assemble(

@@ -227,23 +227,30 @@ class Switches:
 
         Only ever tightens: what stands already and is stricter, or lasts longer, stays.
         """
-        now = self._clock.now()
         end = _moment(until)
+        said = {"actor": actor, "reason": reason, "until": end}
+        await self._store.write(lambda c: self.pause_in(c, scope, kind=kind, **said))
 
-        def change(connection: sa.Connection) -> None:
-            known = connection.execute(sa.select(pause).where(pause.c.scope == scope)).one_or_none()
-            if (
-                known is not None
-                and (not known.until or known.until > iso(now))
-                and _covers(known, kind, end)
-            ):
-                return
-            connection.execute(sa.delete(pause).where(pause.c.scope == scope))
-            values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": end}
-            connection.execute(sa.insert(pause).values(scope=scope, **values))
-            append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": end}, actor)], now)
-
-        await self._store.write(change)
+    def pause_in(
+        self,
+        connection: sa.Connection,
+        scope: str,
+        *,
+        actor: str,
+        reason: str,
+        kind: Kind = "pause",
+        until: str = "",
+    ) -> None:
+        """In the caller's transaction, as `pause`; `until` as `iso` writes it."""
+        now = self._clock.now()
+        known = connection.execute(sa.select(pause).where(pause.c.scope == scope)).one_or_none()
+        lasts = known is not None and (not known.until or known.until > iso(now))
+        if known is not None and lasts and _covers(known, kind, until):
+            return
+        connection.execute(sa.delete(pause).where(pause.c.scope == scope))
+        values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": until}
+        connection.execute(sa.insert(pause).values(scope=scope, **values))
+        append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": until}, actor)], now)
 
     async def resume(self, scope: str, *, actor: str, reason: str) -> bool:
         """Let it move again: for a named person, with a reason. True if it stood still."""
