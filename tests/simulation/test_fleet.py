@@ -34,13 +34,13 @@ async def test_two_processes_killed_a_few_times_lose_and_double_nothing(
 
 @pytest.mark.requirement("F10")
 @pytest.mark.soak
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(7_200)
 @pytest.mark.both_databases
 async def test_four_processes_killed_five_hundred_times_lose_and_double_nothing(
     tmp_path: Path, database: Database
 ) -> None:
     url = database.get("DATABASE_URL", "")
-    ended = await run_fleet(tmp_path / "home", url, processes=4, kills=SOAK, work=SOAK * 10, seed=2)
+    ended = await run_fleet(tmp_path / "home", url, processes=4, kills=SOAK, work=SOAK * 4, seed=2)
     print(f"{'PostgreSQL' if url else 'SQLite'}: {ended.report()}")  # noqa: T201 - the soak's own report
     assert ended.kills >= SOAK
     assert_sound(ended)
