@@ -196,7 +196,9 @@ def _detail(connection: sa.Connection, campaign_id: str, page: int, size: int, r
         states=Counter(person.state for person in people),
         variants=Counter(person.variant for person in people if person.state == "drafted"),
         findings=_kinds(people),
-        recipients=tuple(recipient(one, leads.get(one.lead_id), one.lead_id in read) for one in shown),
+        recipients=tuple(
+            recipient(row, one, leads.get(one.lead_id), read=one.lead_id in read) for one in shown
+        ),
         page=page,
         pages=pages,
         reading=reading(row, people, reader),
@@ -238,8 +240,8 @@ def is_alone(person: Row) -> bool:
     return verdict(findings_of(person)) in CAREFUL
 
 
-def recipient(person: Row, lead: Lead | None, read: bool) -> Recipient:
-    """A row of the campaign with what is known of the person."""
+def recipient(row: Row, person: Row, lead: Lead | None, *, read: bool) -> Recipient:
+    """Somebody in the campaign of that row, with what is known of them."""
     enrollment = ENROLLMENT.validate_json(person.enrollment)
     return Recipient(
         lead_id=person.lead_id,
@@ -252,7 +254,7 @@ def recipient(person: Row, lead: Lead | None, read: bool) -> Recipient:
         reason=person.reason,
         messages=enrollment.messages,
         findings=findings_of(person),
-        alone=is_alone(person),
+        alone=one_by_one(row, person),
         read=read,
     )
 
@@ -312,6 +314,6 @@ async def recipient_of(kernel: Kernel, campaign_id: str, lead_id: str) -> tuple[
         if person is None:
             raise Invalid("there is no such person in this campaign", field="lead_id", code="not_found")
         lead = read_leads(connection, [lead_id]).get(lead_id)
-        return int(row.version), recipient(person, lead, read=False)
+        return int(row.version), recipient(row, person, lead, read=False)
 
     return await kernel.store.read(query)

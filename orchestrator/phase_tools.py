@@ -79,7 +79,13 @@ async def plan(app: App, run_id: Id, idempotency_key: Key = "") -> Outcome:  # n
     if full := await _queue_full(app):
         return full
     await runs.ask(app.kernel, run_id, "plan")
-    return Outcome("applied", "", "Carried out by the worker.", run_id, correlation_id=correlation())
+    return Outcome(
+        "applied",
+        "",
+        "Carried out by the worker; see orchestrator_get_run.",
+        run_id,
+        correlation_id=correlation(),
+    )
 
 
 @writes("Phase 3: implement", open_world=False)

@@ -263,13 +263,13 @@ def _attention(group: Group, people: int, treatment: TierTreatment, template: Ca
         yield f"open the messages of {treatment.sample_percent:g} % of the people before approving"
     counts = {share.name: share.people for share in group.mail}
     if counts.get("block"):
-        yield f"{counts['block']} are where mail without consent is forbidden: compliance will leave them out"
+        yield f"mail without consent is forbidden to {counts['block']} of those found: compliance leaves them out"
     if counts.get("hold"):
-        yield f"{counts['hold']} are where the rules aren't settled, or of unknown country: each is held for a person"
+        yield f"the rules aren't settled for {counts['hold']}, or their country is unknown: each is held for a person"
     if group.unverified:
-        yield f"{group.unverified} have an address that no verifier vouches for"
+        yield f"no verifier vouches for the address of {group.unverified}"
     if group.without_greeting:
-        yield f"{group.without_greeting} have no first name to greet with: their mail opens with Hello"
+        yield f"without a first name to greet with: {group.without_greeting}; their mail opens with Hello"
     if template != group.type:
         yield f"written with the template of another campaign type: {template.replace('_', ' ')}"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.findings import Findings, Share, TierFindings
 from orchestrator.forecast import Prediction
-from orchestrator.implementing import Report
-from orchestrator.plans import Checked, Plan
+from orchestrator.implementing import NOT_YET, Report
+from orchestrator.plans import Checked, Part, Plan
 from orchestrator.strategy import Expected, Line
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -129,8 +129,8 @@ def _effects(plan: Plan) -> Iterator[str]:
     if total:
         yield (
             f"Then the vendor sends: up to {plan.strategy.messages:,} messages from {plan.strategy.mailboxes} "
-            f"mailboxes; everybody has a first one after {plan.strategy.first_days} sending days at the earliest, "
-            f"all have left after {plan.strategy.sending_days}."
+            f"mailboxes; the mailboxes need {_days_of(plan.strategy.first_days)} for everybody's first one, and "
+            f"{_days_of(plan.strategy.sending_days)} for all of them."
         )
     if total and plan.strategy.expected:
         yield f"Expected of it: {', '.join(_in_all(one) for one in plan.strategy.expected)} (basis: each line)."
@@ -147,7 +147,7 @@ def _table(plan: Plan) -> Iterator[str]:
     for line in plan.strategy.lines:
         checked = plan.checked(line)
         told = (f"{checked.people}", f"{checked.held}") if checked else ("–", "–")
-        states = ", ".join(sorted({plain(part.state) for part in plan.parts_of(line)})) or "left out"
+        states = ", ".join(sorted({state_of(part) for part in plan.parts_of(line)})) or "left out"
         days = "/".join(map(str, line.day_offsets))
         cells = (line.key, str(line.found), *told, plain(line.template), line.depth, days, states)
         yield f"| {' | '.join(cells)} |"
@@ -184,7 +184,16 @@ def line_lines(plan: Plan, line: Line) -> Iterator[str]:
     if checked := plan.checked(line):
         yield from _checked(checked)
     for part in plan.parts_of(line):
-        yield f"- campaign {part.id}: {plain(part.state)}, {people(part.people)}, {part.held} held"
+        yield f"- campaign {part.id}: {state_of(part)}, {people(part.people)}, {part.held} held"
+
+
+def state_of(part: Part) -> str:
+    """A campaign's state in words; one that everybody is held in ended before it began."""
+    return "nobody left" if part.state == "failed" and not part.people else plain(part.state)
+
+
+def _days_of(count: int) -> str:
+    return "1 sending day" if count == 1 else f"{count:,} sending days"
 
 
 def _days(days: Sequence[int]) -> str:
@@ -221,7 +230,10 @@ def report_text(report: Report) -> str:
         f"Implementation {report.version} of {report.run_id}: {report.state}. Asked for by {report.asked_by}."
     ]
     for one in report.compared:
-        ended = ", ".join(f"{count:,} {status}" for status, count in sorted(one.ended.items()))
+        later = {} if one.when == "launch" else {NOT_YET: "still to come"}
+        ended = ", ".join(
+            f"{count:,} {later.get(status, status)}" for status, count in sorted(one.ended.items())
+        )
         lines.append(f"- {one.listed:,} × {one.action} ({one.when}): {ended}")
     lines.append(f"{report.unlisted} effects were done that the plan didn't list.")
     for wrong in report.differences:

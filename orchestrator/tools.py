@@ -17,7 +17,6 @@ from orchestrator.outreach_rules import Depth
 from orchestrator.paging import Cursor, FewLimit, Id, Key, Limit, cut, following, offset_of, short
 from orchestrator.provenance import Origin, origin_in
 from orchestrator.rendering import DEPTHS
-from orchestrator.rules import VARIABLES
 from orchestrator.situation import situation
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
@@ -82,10 +81,26 @@ async def get_run(app: App, run_id: Id) -> RunView:
         _run(found),
         funnel=_counts(summary.funnel),
         campaigns=_counts(summary.campaigns),
+        next=_next(found, left),
         artefacts=tuple(
             KeptView(k.phase, k.version, k.state, k.made_by, k.why, k.made_at) for k in left[-20:]
         ),
     )
+
+
+def _next(found: runs.Run, left: list[artefacts.Kept]) -> str:
+    """What is to be done with the run now, and by whom."""
+    page = f"/campaigns/plans/{found.id}"
+    plan = next((one.state for one in reversed(left) if one.phase == "plan"), "")
+    if found.state == "running":
+        return "ask again in a few seconds; if its stage never changes, a person starts the worker"
+    if found.state == "researched":
+        return "orchestrator_get_artefact (research), then orchestrator_plan"
+    if found.state != "review":
+        return "nothing"
+    if plan == "approved":
+        return "orchestrator_implement"
+    return f"a person decides in the Gatekeeper, at {page}; orchestrator_get_artefact (plan) shows it"
 
 
 def _run(found: runs.Run) -> RunView:
@@ -190,11 +205,14 @@ async def get_review(app: App, campaign_id: Id) -> ReviewView:
 def _words(app: App, told: Origin, depth: Depth) -> dict[str, Any]:
     """Who wrote the words, from what they depart, and the words."""
     levels = DEPTHS[: DEPTHS.index(depth) + 1]
-    ours = sorted(name for name in VARIABLES if name.startswith("sender."))
+    ours = ("sender.first_name", "sender.name", "sender.title", "sender.company", "sender.offer")
     return {
         "written_by": told.wording.written_by,
         "departs_from": told.wording.departs_from,
-        "changed_percent": round(told.percent),
+        "compared_with": told.approved_before.id
+        if told.approved_before
+        else "nothing: none was approved before",
+        "changed_percent": round(told.percent) if told.approved_before else 0,
         "must_be_read": told.reasons,
         "words": tuple(
             WordsView(variant, step, text.subject, text.body)

@@ -81,6 +81,7 @@ class RunView:
     finished_at: str
     funnel: tuple[Count, ...] = ()
     campaigns: tuple[Count, ...] = ()
+    next: str = ""  # what is to be done now, and by whom
     artefacts: tuple[KeptView, ...] = ()
 
 
@@ -153,6 +154,7 @@ class ReviewView:
     findings: tuple[Count, ...] = ()
     written_by: str = ""
     departs_from: str = ""
+    compared_with: str = ""
     changed_percent: int = 0  # of the message that changed most since the words that were approved last
     must_be_read: tuple[str, ...] = ()  # why a person must read the words as such
     words: tuple[WordsView, ...] = ()

@@ -167,10 +167,15 @@ def _scalars(record: Mapping[str, Any]) -> list[str]:
 
 
 def _outline(structured: Mapping[str, Any]) -> str:
-    """Single values on one line, then each list, one item a line, empty fields left out."""
+    """Single values on one line, texts of several lines each by itself, then each list, one item a line.
+
+    Empty fields are left out.
+    """
     lists = {key: item for key, item in structured.items() if isinstance(item, list)}
-    single = {key: item for key, item in structured.items() if key not in lists}
+    texts = {key: item for key, item in structured.items() if isinstance(item, str) and "\n" in item}
+    single = {key: item for key, item in structured.items() if key not in {*lists, *texts}}
     lines = [" ".join(_scalars(single))] if _scalars(single) else []
+    lines += [f"{name}:\n{item}" for name, item in texts.items()]
     for name, items in lists.items():
         lines.append(f"{name}: {len(items)}" + ("" if items else " (none)"))
         lines += [_line(item) for item in items]

@@ -72,3 +72,15 @@ async def test_words_of_a_template_that_were_approved_before_say_so_and_ask_noth
     assert "written by template" in text
     assert "The same words as those that were approved last." in text
     assert 'id="read-words"' not in text
+
+
+async def test_people_of_a_tier_that_is_approved_one_by_one_are_read_one_by_one_on_the_page(
+    app: App, log_in: LogIn
+) -> None:
+    _, (campaign_id,) = await planned(app, people(3), tier="tier_1")
+    operator = await log_in("operator")
+    text = (await operator.get(f"/reviews/{campaign_id}")).text
+    assert text.count("I have read this one: yes") == 3
+    assert 'id="read"' not in text
+    version = await read_everybody(app, operator, campaign_id)
+    assert (await operator.post(f"/reviews/{campaign_id}/approve", {"version": version})).status_code == 303
