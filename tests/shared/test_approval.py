@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import anyio
+import httpx
 import pytest
 
 from shared.approval import Item, Person
+from shared.effect import Receipt
 from shared.errors import Invalid
+from shared.gate import Permit
 from shared.kernel import Kernel
 from shared.settings import Settings
-from tests.shared.world import Vendor, approve, enrolment, kinds, opened
+from tests.shared.world import HandClock, Vendor, approve, contact, enrolment, kinds, opened, stricter
 
 pytestmark = pytest.mark.both_databases
+Make = Callable[..., Settings]
 
 
 @pytest.fixture
@@ -109,3 +114,53 @@ async def test_a_yes_to_nothing_covers_nothing(kernel: Kernel) -> None:
     approval = await approve(kernel)
     outcome = await kernel.gate.submit(enrolment(approval=approval), vendor := Vendor())
     assert (outcome.reason, vendor.performed) == ("approval_mismatch", [])
+
+
+@pytest.mark.requirement("A2", "A4")
+async def test_a_yes_that_expires_while_the_effect_waits_for_its_turn_is_refused(settings_for: Make) -> None:
+    clock, entered, leave = HandClock(), anyio.Event(), anyio.Event()
+
+    async def slow(permit: Permit) -> Receipt:
+        entered.set()
+        await leave.wait()
+        return Receipt("r")
+
+    live = stricter(settings_for(SAFE_MODE="false"), concurrent_calls=1)
+    async with opened(live, clock) as kernel:
+        given = await approve(kernel, enrolment())
+        first = asyncio.create_task(kernel.gate.submit(contact("a@corp.example"), slow))
+        await entered.wait()
+        waiting = asyncio.create_task(kernel.gate.submit(enrolment(approval=given), vendor := Vendor()))
+        await asyncio.sleep(0.05)  # it was looked at while the yes still stood
+        assert not waiting.done()
+        clock.move(live.safety.approvals.expires_hours * 3600)
+        leave.set()
+        outcome = await waiting
+        await first
+    assert (outcome.status, outcome.reason, vendor.performed) == ("refused", "approval_expired", [])
+
+
+@pytest.mark.requirement("A2", "A4", "R4")
+async def test_a_yes_that_expires_between_two_tries_stops_the_second(settings_for: Make) -> None:
+    clock, asked = HandClock(), []
+    live = settings_for(SAFE_MODE="false")
+    soon = live.safety.approvals.model_copy(update={"expires_hours": 1})
+    live = stricter(live, call_deadline_seconds=120, approvals=soon)
+
+    async def away(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        # So much time passes as is left of the yes; less than the call may take.
+        clock.move(60)
+        raise httpx.ConnectError("refused")
+
+    async with opened(live, clock, away) as kernel:
+        given = await approve(kernel, enrolment())
+        clock.move(live.safety.approvals.expires_hours * 3600 - 30)
+        client = kernel.client("instantly")
+
+        async def perform(permit: Permit) -> Receipt:
+            await client.write(permit, "POST", "/leads", json={})
+            return Receipt("r")
+
+        outcome = await kernel.gate.submit(enrolment(approval=given), perform)
+    assert (outcome.status, outcome.reason, len(asked)) == ("failed", "stopped", 1)
