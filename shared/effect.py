@@ -71,6 +71,7 @@ class Effect:
     repeatable: bool = False  # the vendor ends in the same state however often it is sent
     stops: bool = False  # stops a person or a campaign: allowed while killed, checked by no approval
     campaign: str = ""  # our campaign id, for pauses and caps
+    session: str = ""  # at the vendor, under whose name it acts, for pauses; nothing of its identity
     approval: str = ""  # id of the approval that covers it, where policy asks for one
     cost: int = 0  # credits it spends
     idempotency_key: str = ""  # given by the caller, instead of the derived intent

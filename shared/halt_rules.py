@@ -92,6 +92,12 @@ class ComplianceRule(Section):
     refusals: tuple[str, ...] = ("approval_mismatch", "look_alike")
 
 
+class LinkedInRule(Section):
+    """Any warning stops all sourcing for so long, and retires the session that got it."""
+
+    pause_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 72
+
+
 class HaltRules(Section):
     """Every rule that stops something by itself."""
 
@@ -105,3 +111,4 @@ class HaltRules(Section):
     compliance: ComplianceRule = ComplianceRule()
     opt_out_minutes: Annotated[float, Field(gt=0, le=60 * 24)] = 60
     duplicate_contacts: Count = 10
+    linkedin: LinkedInRule = LinkedInRule()

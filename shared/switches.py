@@ -223,9 +223,10 @@ class Switches:
     async def pause(
         self, scope: str, *, actor: str, reason: str, kind: Kind = "pause", until: str = ""
     ) -> None:
-        """Make `all`, `vendor:ghl` or `campaign:42` stand still; `until` is ISO 8601, empty for open-ended.
+        """Make `all`, `vendor:ghl`, `campaign:42` or `session:phantombuster:7` stand still.
 
-        Only ever tightens: what stands already and is stricter, or lasts longer, stays.
+        `until` is ISO 8601, empty for open-ended. Only ever tightens: what stands already and is stricter, or
+        lasts longer, stays.
         """
         end = _moment(until)
         said = {"actor": actor, "reason": reason, "until": end}
@@ -244,13 +245,15 @@ class Switches:
         """In the caller's transaction, as `pause`; `until` as `iso` writes it."""
         now = self._clock.now()
         known = connection.execute(sa.select(pause).where(pause.c.scope == scope)).one_or_none()
-        lasts = known is not None and (not known.until or known.until > iso(now))
-        if known is not None and lasts and _covers(known, kind, until):
-            return
+        tight, last = kind, until
+        if known is not None and (not known.until or known.until > iso(now)):
+            tight, last = _tighter(known, kind, until)
+            if (tight, last) == (known.kind, known.until):
+                return
         connection.execute(sa.delete(pause).where(pause.c.scope == scope))
-        values = {"kind": kind, "reason": reason, "actor": actor, "at": iso(now), "until": until}
+        values = {"kind": tight, "reason": reason, "actor": actor, "at": iso(now), "until": last}
         connection.execute(sa.insert(pause).values(scope=scope, **values))
-        append(connection, [Entry(f"{kind}.set", scope, {"reason": reason, "until": until}, actor)], now)
+        append(connection, [Entry(f"{tight}.set", scope, {"reason": reason, "until": last}, actor)], now)
 
     async def resume(self, scope: str, *, actor: str, reason: str) -> bool:
         """Let it move again: for a named person, with a reason. True if it stood still."""
@@ -266,18 +269,17 @@ class Switches:
         return removed > 0
 
 
-def standing(safety: Safety, vendor: str, campaign: str) -> Pause | None:
-    """The pause or halt that covers this vendor and campaign, halts first."""
-    scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}"}
+def standing(safety: Safety, vendor: str, campaign: str, session: str = "") -> Pause | None:
+    """The pause or halt that covers this vendor, campaign and session at the vendor, halts first."""
+    scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}", f"session:{vendor}:{session}"}
     covering = [entry for entry in safety.pauses if entry.scope in scopes]
     return min(covering, key=lambda entry: entry.kind != "halt", default=None)
 
 
-def _covers(known: sa.Row[Any], kind: Kind, until: str) -> bool:
-    """Whether what stands already is at least as strict as what is asked for."""
-    if known.kind != kind:
-        return bool(known.kind == "halt")
-    return not known.until or (bool(until) and until <= known.until)
+def _tighter(known: sa.Row[Any], kind: Kind, until: str) -> tuple[Kind, str]:
+    """Of what stands and what is asked for, the stricter kind and the later end."""
+    both: Kind = "halt" if "halt" in {known.kind, kind} else "pause"
+    return both, max(known.until, until) if known.until and until else ""
 
 
 def _moment(text: str) -> str:

@@ -105,6 +105,7 @@ HALTS = _listed(
     H3="A halt states rule, numbers and window.",
     H4="A halt stays until a named person clears it.",
     H5="Clearing doesn't blind: worse news stops again, the same news doesn't.",
+    H6="Any warning of LinkedIn stops all sourcing for 72 hours and retires the session that got it.",
 )
 LOG = _listed(
     "RELIABILITY 3",

@@ -40,6 +40,7 @@ async def _launch_agent(
         target=post_url,
         intent=_intent(hunter, kind, limit),
         content={"agent": agent, "kind": kind, "post_url": post_url, "limit": limit},
+        session=agent,
         idempotency_key=idempotency_key,
     )
     argument: dict[str, object] = {

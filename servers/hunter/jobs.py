@@ -52,8 +52,8 @@ WARNINGS = (
     "unusual activity",
 )
 RESTRICTED = (
-    "The provider reports that LinkedIn refused its session. Stop: call hunter_report_restriction, which "
-    "pauses sourcing for 72 hours, and let a person check the account at the provider."
+    "The provider reports that LinkedIn refused its session. All sourcing stands still for some days now, and that "
+    "session is retired; a person must check the account at the provider."
 )
 ONLY_ERRORS = "Every row is an error: the provider could not read the post. A person must look at the run."
 NO_ROWS = "The run ended without rows. An agent skips posts it has processed before; a new post gives rows."

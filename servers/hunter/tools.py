@@ -1,6 +1,5 @@
 """What a model may ask of the hunter: audiences of LinkedIn posts through providers, and files."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import anyio.to_thread
@@ -10,14 +9,13 @@ from servers.hunter.account import PROVIDERS, Hunter
 from servers.hunter.effects import start_job, stop_job
 from servers.hunter.files import read_page
 from servers.hunter.jobs import Kind, apify_page, phantombuster_page, read_reference
-from shared.clock import iso
+from servers.hunter.restriction import heed, restrict
 from shared.effect import Outcome
 from shared.errors import SwarmError
 from shared.ports import Check, Key, LeadPage, SourceInfo, Text
 from shared.switches import standing
 from shared.tool import reads, writes
 
-PAUSE_HOURS = 72  # after any warning by LinkedIn
 KINDS: tuple[Kind, ...] = ("likers", "commenters")
 Path_ = Annotated[str, Field(min_length=1, max_length=1000)]
 Rows = Annotated[int, Field(ge=1, le=1000)]
@@ -34,7 +32,8 @@ async def list_sources(hunter: Hunter) -> tuple[SourceInfo, ...]:
         if not provider:
             found.append(SourceInfo(f"post_{kind}", "provider", False, "no provider is configured"))
             continue
-        pause = standing(safety, provider, "")
+        agent = hunter.agents.get(kind, "") if provider == "phantombuster" else ""
+        pause = standing(safety, provider, "", agent)
         why = hunter.missing(kind) or (
             f"paused until {pause.until or 'a person resumes it'}" if pause else ""
         )
@@ -89,8 +88,11 @@ async def get_job(hunter: Hunter, job_id: Key, cursor: Text = "") -> LeadPage:
     """
     provider, reference = read_reference(job_id)
     if provider == "apify":
-        return await apify_page(hunter.apify, reference, cursor)
-    return await phantombuster_page(hunter.phantombuster, reference, cursor)
+        page = await apify_page(hunter.apify, reference, cursor)
+    else:
+        page = await phantombuster_page(hunter.phantombuster, reference, cursor)
+    await heed(hunter, provider, reference, page)
+    return page
 
 
 @writes("Source people who engaged with a post")
@@ -122,13 +124,13 @@ async def import_file(hunter: Hunter, path: Path_, cursor: Text = "", limit: Row
 async def report_restriction(
     hunter: Hunter, reason: Annotated[str, Field(min_length=3, max_length=500)]
 ) -> Outcome:
-    """Stop all sourcing for 72 hours after any warning by LinkedIn; only a person ends it earlier."""
-    until = iso(hunter.kernel.clock.now() + timedelta(hours=PAUSE_HOURS))
-    for provider in PROVIDERS:
-        await hunter.kernel.switches.pause(
-            f"vendor:{provider}", actor="hunter", reason=reason, kind="halt", until=until
-        )
-    return Outcome("applied", message=f"All sourcing stands still until {until}.")
+    """Stop all sourcing for 72 hours after any warning by LinkedIn, and retire every session. A person ends it.
+
+    What a run itself tells is heeded without this.
+    """
+    everybody = tuple(sorted({agent for agent in hunter.agents.values() if agent}))
+    until = await restrict(hunter, f"reported: {reason}", everybody)
+    return Outcome("applied", message=f"All sourcing stands still until {until}; every session is retired.")
 
 
 @writes("Cancel a sourcing job", stops=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.hunter import tools
+from servers.hunter import SERVER, tools
 from servers.hunter.account import open_hunter
 from servers.hunter.jobs import NO_ROWS, NOT_YET, ONLY_ERRORS, RESTRICTED
 from shared.effect import Outcome
@@ -233,6 +233,12 @@ async def test_a_job_id_that_is_not_ours_is_refused(live: World, job_id: str) ->
     assert raised.value.field == "job_id"
 
 
+async def _cleared(live: World, agent: str) -> None:
+    scope = f"session:phantombuster:{agent}"
+    assert await live.hunter.kernel.switches.resume(scope, actor="boss@corp.com", reason="fresh session")
+
+
+@pytest.mark.requirement("H6")
 async def test_a_reported_restriction_stops_all_sourcing_for_three_days(live: World) -> None:
     reported: Outcome = await tools.report_restriction.function(live.hunter, "asked to verify identity")
     assert reported.status == "applied"
@@ -244,8 +250,46 @@ async def test_a_reported_restriction_stops_all_sourcing_for_three_days(live: Wo
         ("post_likers", False),
         ("post_commenters", False),
     ]
+    for agent in live.hunter.agents.values():
+        await _cleared(live, agent)
+    assert (await start(live)).reason == "halted"
     live.clock.ahead += 72 * 3600 + 1
     assert (await start(live)).status == "applied"
+
+
+@pytest.mark.requirement("H3", "H6")
+async def test_a_warning_in_a_runs_output_stops_by_itself_and_retires_that_session(live: World) -> None:
+    await live.act("phantombuster", "configure", outcome="session")
+    job_id = (await start(live)).reference
+    assert (await job(live, job_id)).message == RESTRICTED
+    pauses = {pause.scope: pause for pause in (await live.hunter.kernel.switches.now()).pauses}
+    agent = live.hunter.agents["likers"]
+    assert set(pauses) == {"vendor:phantombuster", "vendor:apify", f"session:phantombuster:{agent}"}
+    assert {pause.kind for pause in pauses.values()} == {"halt"}
+    stands = pauses["vendor:phantombuster"]
+    assert (stands.actor, job_id in stands.reason, "72 h" in stands.reason) == ("rule:linkedin", True, True)
+    # The sourcing goes on after three days, and not with that session before a person says so.
+    live.clock.ahead += 72 * 3600 + 1
+    await live.act("phantombuster", "configure", outcome="rows")
+    assert (await start(live)).reason == "halted"
+    assert (await start(live, kind="commenters")).status == "applied"
+    await _cleared(live, agent)
+    assert (await start(live)).status == "applied"
+
+
+@pytest.mark.requirement("H5")
+async def test_a_run_stops_sourcing_once_and_not_again_when_it_is_read_again(live: World) -> None:
+    await live.act("phantombuster", "configure", outcome="session")
+    job_id = (await start(live)).reference
+    await job(live, job_id)
+    first = (await live.hunter.kernel.switches.now()).pauses
+    live.clock.ahead += 3600
+    await job(live, job_id)
+    assert (await live.hunter.kernel.switches.now()).pauses == first
+    await _cleared(live, live.hunter.agents["likers"])
+    live.clock.ahead += 72 * 3600
+    await job(live, job_id)  # an old run, read once more
+    assert (await live.hunter.kernel.switches.now()).pauses == ()
 
 
 async def test_the_status_tells_of_plan_and_agents(live: World) -> None:
@@ -351,3 +395,16 @@ async def test_all_traffic_with_apify_is_as_its_contract_says(apify: World) -> N
         validate_query(spec, one.method, one.path, one.query)
         validate_response(spec, one.method, one.path, one.status, one.answer)
     assert len({one.path.split("/")[2] for one in exchanges}) == 3
+
+
+@pytest.mark.requirement("D2", "D5")
+@pytest.mark.parametrize("ended", [True, False])
+async def test_an_end_whose_answer_was_lost_is_seen_at_the_run(live: World, ended: bool) -> None:
+    await live.act("phantombuster", "configure", seconds=3600)
+    job_id = (await start(live)).reference
+    kind = "drop_after" if ended else "drop_before"
+    await live.fault("phantombuster", kind=kind, path="/agents/stop", times=-1)
+    assert (await tools.cancel_job.function(live.hunter, job_id)).status == "in_doubt"
+    (row,) = await live.hunter.kernel.ledger.list(status="in_doubt")
+    find = SERVER.lookups[row.effect.vendor, row.effect.action]
+    assert (await find(live.hunter, row.effect) is not None) is ended

@@ -192,6 +192,17 @@ async def test_a_pause_becomes_a_halt(kernel: Kernel) -> None:
 
 
 @pytest.mark.requirement("H4")
+async def test_a_halt_for_some_days_does_not_shorten_a_pause_without_an_end(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    await kernel.switches.pause("all", actor="ada", reason="until I say so")
+    soon = iso(clock.now() + timedelta(hours=72))
+    await kernel.switches.pause("all", actor="rule", reason="a warning", kind="halt", until=soon)
+    clock.move(100 * 3600)
+    (stands,) = (await kernel.switches.now()).pauses
+    assert (stands.kind, stands.until) == ("halt", "")
+
+
 async def test_only_a_named_person_resumes(kernel: Kernel) -> None:
     await kernel.switches.pause("all", actor="ada", reason="lunch")
     with pytest.raises(Invalid):
