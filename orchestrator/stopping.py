@@ -20,6 +20,12 @@ log = logger("stopping")
 AT_ONCE = 50
 SIDE_BY_SIDE = 4
 LONGEST_PAUSE = 300.0  # seconds between two tries of what the vendor doesn't confirm
+# What each kind of stop takes.
+STEPS: Mapping[str, tuple[str, ...]] = {
+    "person": ("removed", "blocked", "dnc"),
+    "sequence": ("removed",),
+    "domain": ("blocked",),
+}
 ENDED = frozenset({"applied", "replayed", "simulated"})
 Row = sa.Row[tuple[object, ...]]
 Act = Callable[[], Awaitable[Outcome]]
@@ -79,8 +85,7 @@ def _steps(app: App, row: Row) -> Mapping[str, Act]:
         "blocked": lambda: sequencer.add_to_blocklist(values=[target], reason=reason),
         "dnc": lambda: crm.set_dnc(email=target, reason=reason),
     }
-    names = {"sequence": ("removed",), "domain": ("blocked",)}.get(str(row.kind), tuple(steps))
-    return {name: steps[name] for name in names}
+    return {name: steps[name] for name in STEPS[str(row.kind)]}
 
 
 async def _try(act: Act) -> str:

@@ -8,6 +8,7 @@ from orchestrator import doubts, relaxing, standstill
 from orchestrator.accounts import Visit, need
 from orchestrator.app import App
 from orchestrator.situation import situation
+from orchestrator.unconfirmed import unconfirmed_in
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, confirm, given, shown
 from shared.errors import ConfigError, Invalid, SwarmError
@@ -29,6 +30,7 @@ async def show(request: Request, visit: Visit) -> Response:
         visit,
         now=await situation(kernel),
         doubts=await doubts.doubts(kernel),
+        unconfirmed=await kernel.store.read(lambda c: unconfirmed_in(c, kernel.clock.now())),
         rules=kernel.settings.safety,
         vendors=sorted(kernel.settings.vendors),
     )

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from orchestrator import stops
 from orchestrator.accounts import Accounts
 from orchestrator.app import App
 from shared.clock import iso
 from shared.effect import Receipt
 from shared.errors import InDoubt
 from shared.gate import Permit
-from shared.pipeline_schema import campaign
+from shared.pipeline_schema import campaign, stop
 from shared.schema import effect, lease, relaxation
 from shared.store import sqlite
 from tests.shared.world import Vendor, contact, kinds
@@ -232,3 +233,22 @@ async def test_what_is_not_in_doubt_is_not_settled(app: App, log_in: LogIn) -> N
     row = await app.kernel.ledger.get(done.key)
     assert row is not None
     assert row.status == "applied"
+
+
+@pytest.mark.requirement("U10", "I8")
+async def test_an_opt_out_that_a_vendor_has_not_confirmed_is_listed_for_entering_it_by_hand(
+    app: App, log_in: LogIn
+) -> None:
+    browser, now = await log_in("ae"), app.kernel.clock.now()
+    await stops.suppress(app.kernel, "jane@corp.com", reason="asked", source="test")
+    at = iso(now - timedelta(hours=2))
+    done = sa.update(stop).values(
+        at=at, attempts=3, detail='{"removed": "applied", "blocked": "error: timeout"}'
+    )
+    await app.kernel.store.write(lambda c: c.execute(done))
+    text = (await browser.get("/safety")).text
+    listed = text[text.index('id="unconfirmed"') : text.index('id="in-doubt"')]
+    assert "jane@corp.com" in listed
+    assert '<span class="state critical">2.0 h</span>' in listed
+    assert "block list; mark them do-not-contact" in listed
+    assert "take them out" not in listed
