@@ -189,9 +189,7 @@ def _covered(kernel: Kernel, connection: sa.Connection, row: Row, person: Person
 def _refuse_new(kernel: Kernel, connection: sa.Connection, row: Row, person: Person) -> None:
     new = new_in(connection, row)
     if new and kernel.settings.safety.approvals.new_content == "operator":
-        need_for(
-            person, "approve_new", f"the {' and the '.join(new)} of this campaign: nobody approved it before"
-        )
+        need_for(person, "approve_new", f"nobody has approved this {' and '.join(new)} before")
 
 
 def _refuse_unread(row: Row, people: Sequence[Row], person: Person) -> None:

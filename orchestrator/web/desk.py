@@ -96,13 +96,15 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def when(text: str) -> str:
+def when(text: str, *, seconds: bool = False) -> str:
     """`2026-11-23T11:15:00+00:00` → `23 Nov 2026, 11:15 UTC`; what isn't a time stays as it is."""
     try:
         moment: datetime = parse(text)
     except ValueError:
         return text
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    return (
+        f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC" if seconds else f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+    )
 
 
 def span(seconds: float) -> str:

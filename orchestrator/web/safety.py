@@ -67,8 +67,10 @@ async def _pause_at_vendor(app: App, reason: str) -> None:
     """After the answer: nobody waits for a vendor that is down. The worker goes on trying."""
     try:
         await standstill.pause_at_vendor(app, await app.kernel.switches.now(), reason)
-    except (ConfigError, SwarmError) as error:
-        log.warning("kill.vendor_not_reached", error=type(error).__name__)
+    except* (ConfigError, SwarmError) as failed:
+        log.warning(
+            "kill.vendor_not_reached", errors=sorted({type(one).__name__ for one in failed.exceptions})
+        )
 
 
 @changing("stop", even_idle=True)

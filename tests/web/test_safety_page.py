@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from orchestrator import stops
 from orchestrator.accounts import Accounts
@@ -167,7 +168,10 @@ async def test_who_pressed_sees_what_is_still_on_the_wire_and_at_the_vendor(app:
     values = {"id": "4242/1", "process": "4242-dead", "what": "instantly.add_lead", "until": out}
     await app.kernel.store.write(lambda c: c.execute(sa.insert(lease).values(**values)))
     await browser.aged("seen_at", "2020-01-01T00:00:00.000000+00:00")  # an idle session sees it, too
-    text = (await browser.post("/safety/kill")).text
+    with structlog.testing.capture_logs() as logs:
+        text = (await browser.post("/safety/kill")).text
+    assert "web.fault" not in {line["event"] for line in logs}  # the vendor can't be reached here
+    assert "kill.vendor_not_reached" in {line["event"] for line in logs}
     assert "On the wire: 1" in text
     assert "instantly.add_lead" in text
     assert "0 of 1 campaigns paused" in text
