@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from servers.instantly import SERVER, effects, tools
+from servers.instantly.people import _Import, _why
 from shared.effect import Effect
 from shared.errors import Invalid
 from shared.ports import Message
@@ -327,3 +328,37 @@ async def test_a_lookup_that_can_not_reach_the_vendor_does_not_say_it_is_not_the
     effect = Effect("instantly", "add_lead", "x", "y", {"campaign_id": "c-1"})
     with pytest.raises(Invalid):
         await effects.find_started(world.instantly, effect)
+
+
+# ── what an import's answer is believed to say ───────────────────────────────────────────────────────────
+def created(world: World, *told: dict[str, object]) -> list[tuple[int, str]]:
+    """Who of three people was created, by an answer that says this."""
+    everyone = {f"k{number}": one for number, one in enumerate(people(3))}
+    importing = _Import(world.instantly, "ref", everyone)
+    return [
+        (index, str(one["id"])) for index, one in importing._created(list(everyone), {"created_leads": told})
+    ]
+
+
+async def test_who_was_created_is_told_by_index_and_believed_if_the_address_fits(world: World) -> None:
+    mine = {"index": 1, "id": "a", "email": "KIM1@acme1.example"}
+    assert created(world, mine) == [(1, "a")]
+    assert created(world, {"index": 2, "id": "b"}) == [(2, "b")]
+    assert created(world, {**mine, "index": 0}) == []
+    for odd in ({**mine, "index": 3}, {**mine, "index": -1}, {**mine, "index": "1"}, {**mine, "id": ""}):
+        assert created(world, odd) == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "code"),
+    [
+        ({"in_blocklist": 2, "remaining_in_plan": 5}, "blocklisted"),
+        ({"skipped_count": 1, "in_blocklist": 0}, "in_another_campaign"),
+        ({"skipped_count": 1, "in_blocklist": 1}, "not_added"),
+        ({"remaining_in_plan": 0}, "plan_full"),
+        ({"remaining_in_plan": None}, "not_added"),
+        ({}, "not_added"),
+    ],
+)
+def test_why_somebody_was_skipped_is_told_where_it_is_certain(summary: dict[str, object], code: str) -> None:
+    assert _why(summary)[0] == code

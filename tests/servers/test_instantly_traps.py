@@ -17,7 +17,7 @@ from starlette.routing import Route
 from servers.instantly import tools
 from servers.instantly.events import parse
 from servers.instantly.sandbox_traps import TRAPS
-from shared.errors import Fatal
+from shared.errors import Fatal, SwarmError
 from shared.ports import ReplyMessage, SendingWindow
 from shared.sandbox import serve
 from shared.settings import Settings
@@ -251,6 +251,18 @@ async def test_mail_has_its_own_limit_and_retries_are_in_it(world: World) -> Non
     assert len(reads) == 60
     assert "429" not in json.dumps([one["status"] for one in reads])
     assert world.instantly.clock.monotonic() - begun > 120  # sixty reads, twenty a minute
+
+
+async def test_mail_has_its_own_limit_and_holds_back_nobody_who_stops(world: World) -> None:
+    ref = await world.live(people(1))
+    await world.fault(kind="status", path="/emails$", status=429, retry_after="300", times=-1)
+    with pytest.raises(SwarmError):
+        await tools.get_replies.function(world.instantly)
+    begun = world.instantly.clock.monotonic()
+    paused = await tools.pause_campaign.function(world.instantly, ref, "asked")
+    removed = await tools.remove_lead.function(world.instantly, people(1)[0].email, "asked")
+    assert (paused.status, removed.status) == ("applied", "applied")
+    assert world.instantly.clock.monotonic() - begun < 30
 
 
 async def test_checking_costs(world: World) -> None:
