@@ -131,6 +131,11 @@ def test_words_tell_where_no_code_does(words: str, kind: str) -> None:
     assert kind_of("5.0.0", words) == kind
 
 
+def test_a_refusal_for_policy_is_never_a_dead_address_whatever_it_says() -> None:
+    assert kind_of("5.7.1", "550 5.7.1 no such user") == "unknown"
+    assert kind_of("5.7.13", "mailbox full") == "unknown"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "status"),
     [
