@@ -39,6 +39,7 @@ class Instantly:
     clock: Clock
     options: Options
     webhook_secret: str = field(default="", repr=False)
+    sandbox: bool = False
 
 
 @asynccontextmanager
@@ -52,6 +53,7 @@ async def open_instantly(kernel: Kernel) -> AsyncIterator[Instantly]:
         clock=kernel.clock,
         options=kernel.settings.vendor_options(ACCOUNT, Options),
         webhook_secret=settings.secrets.get("webhook_secret", ""),
+        sandbox=settings.sandbox,
     )
 
 

@@ -6,6 +6,7 @@ failed deliveries. The secret stands in the request alone: in no effect, no rece
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from servers.instantly.account import Instantly
 from servers.instantly.api import InstantlyApi, every
@@ -20,12 +21,12 @@ from shared.gate import Permit
 WEBHOOK_PATH = "/webhooks/instantly"
 WEBHOOK_NAME = "swarm"
 DISABLED = -1
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 async def ensure_webhooks(instantly: Instantly, base_url: str, idempotency_key: str) -> Outcome:
     """One subscription to all events at our address, carrying our secret; found again by its address."""
-    if not base_url.startswith(("https://", "http://")):
-        raise Invalid("must be an http(s) address", field="base_url")
+    _check_address(base_url, sandbox=instantly.sandbox)
     if not instantly.webhook_secret:
         raise Fatal("INSTANTLY_WEBHOOK_SECRET is not set; webhooks could not be told from forged ones")
     url = base_url.rstrip("/") + WEBHOOK_PATH
@@ -58,6 +59,18 @@ async def ensure_webhooks(instantly: Instantly, base_url: str, idempotency_key: 
         return await find_subscribed(instantly, doubtful)
 
     return await instantly.gate.submit(effect, perform, lookup)
+
+
+def _check_address(base_url: str, *, sandbox: bool) -> None:
+    """`Invalid` for what is no address of a Gatekeeper, or would have our secret travel in the clear."""
+    try:
+        parts = urlsplit(base_url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment:
+        raise Invalid("must be an http(s) address, such as https://gatekeeper.example", field="base_url")
+    if parts.scheme == "http" and not sandbox and parts.hostname not in LOOPBACK:
+        raise Invalid("must be https: the secret travels in a header", field="base_url", code="not_https")
 
 
 async def _corrected(

@@ -1,10 +1,12 @@
 """Whether Instantly is ready, and how its mailboxes are: against the emulator over HTTP."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 
 from servers.instantly import tools
+from shared.errors import Invalid
 from shared.settings import Settings
 from tests.servers.instantly_world import World, open_world, people
 
@@ -107,3 +109,23 @@ async def test_a_question_about_too_many_mailboxes_is_asked_in_halves(world: Wor
     asked = await world.requests("GET", "/accounts/analytics/daily")
     assert [one["query"].count("emails=") for one in asked] == [8, 4, 2, 2, 4]
     assert [box.sent_lately for box in page.mailboxes] == [0] * 8
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["gatekeeper.example", "ftp://gatekeeper.example", "https://", "https://x/?a=1", "https://[x", "http://"],
+)
+async def test_what_is_no_address_of_a_gatekeeper_is_refused(world: World, address: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await tools.ensure_webhooks.function(world.instantly, address)
+    assert caught.value.field == "base_url"
+
+
+async def test_the_secret_never_travels_in_the_clear_but_on_this_machine(world: World) -> None:
+    real = replace(world.instantly, sandbox=False)
+    with pytest.raises(Invalid) as caught:
+        await tools.ensure_webhooks.function(real, "http://gatekeeper.example")
+    assert caught.value.code == "not_https"
+    assert await world.log() == []
+    for address in ("http://127.0.0.1:9", "https://gatekeeper.example"):
+        assert (await tools.ensure_webhooks.function(real, address)).status == "applied"
