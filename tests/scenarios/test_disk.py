@@ -140,16 +140,6 @@ async def test_on_a_read_only_disk_it_does_not_begin_and_later_goes_on(tmp_path:
     assert len(vendor.performed) == 1
 
 
-@pytest.mark.requirement("F16", "G8")
-async def test_a_database_that_turns_read_only_takes_nothing_and_goes_on_afterwards(tmp_path: Path) -> None:
-    async with open_kernel(settings_at(tmp_path / "home"), patience=0.2) as kernel:
-        await kernel.store.write(lambda c: c.exec_driver_sql("PRAGMA query_only=ON").rowcount)
-        outcome = await kernel.gate.submit(contact(), vendor := Vendor())
-        assert (outcome.reason, vendor.performed) == ("log_unavailable", [])
-        assert await _received(kernel, "jane@corp.example") == 200
-        assert (await kernel.gate.submit(contact(), vendor)).status == "applied"
-
-
 # ── held ─────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.requirement("F16", "G8", "W3", "K3")
 async def test_a_database_that_somebody_holds_refuses_within_its_patience_and_is_killed_by_file(
