@@ -1,6 +1,6 @@
 """The Gatekeeper as a process: the web application on loopback, with or without the worker beside it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -9,19 +9,36 @@ from rich.console import Console
 from starlette.types import ASGIApp
 
 from orchestrator.accounts import first_admin_link
-from orchestrator.app import App, open_app
+from orchestrator.app import App, open_app, webhook_sources
 from orchestrator.following import somebody_works
+from orchestrator.rules import load_rules
 from orchestrator.web.app import create_web
+from orchestrator.web.closed import Closed, create_closed
+from shared.clock import SystemClock
+from shared.errors import Fatal
+from shared.kernel import open_kernel
 from shared.settings import Settings
 from shared.sockets import listen
+from shared.spool import Spool
+from shared.store import Unavailable
+from shared.telemetry import logger
+
+log = logger("serving")
+LOOK_SECONDS = 10.0  # between two looks whether the database opens again
 
 
 @asynccontextmanager
 async def listening(app: App, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the web application; yields its address. Port 0 takes a free one."""
+    async with _serving(lambda hosts: create_web(app, hosts=hosts), host, port) as address:
+        yield address
+
+
+@asynccontextmanager
+async def _serving(make: Callable[[frozenset[str]], ASGIApp], host: str, port: int) -> AsyncIterator[str]:
     with listen(host, port) as bound:  # closed here too: a server that is cancelled leaves its socket open
         address = f"{host}:{bound.getsockname()[1]}"
-        web: ASGIApp = create_web(app, hosts=frozenset({address, address.replace("127.0.0.1", "localhost")}))
+        web = make(frozenset({address, address.replace("127.0.0.1", "localhost")}))
         config = uvicorn.Config(
             web, log_level="critical", access_log=False, server_header=False, lifespan="off"
         )
@@ -35,10 +52,13 @@ async def listening(app: App, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
 
 
 async def gatekeeper(settings: Settings, host: str, port: int, *, with_worker: bool) -> None:
-    """Serve until ended; prints the address, and the first admin's link where there is nobody yet."""
+    """Serve until ended; prints the address, and the first admin's link where there is nobody yet.
+
+    While the database or its log can't be opened, only opt-outs are taken.
+    """
     console = Console(stderr=True)
     async with AsyncExitStack() as stack:
-        app = await stack.enter_async_context(open_app(settings, role="gatekeeper"))
+        app = await _opened(stack, settings, host, port, console)
         if with_worker and not await stack.enter_async_context(somebody_works(app)):
             console.print("another process runs the pipeline; this one takes over when it ends", style="dim")
         address = await stack.enter_async_context(listening(app, host, port))
@@ -46,3 +66,37 @@ async def gatekeeper(settings: Settings, host: str, port: int, *, with_worker: b
         if link := await first_admin_link(app.kernel, address):
             console.print(f"First admin, once, within a day: {link}")
         await anyio.sleep_forever()
+
+
+async def _opened(stack: AsyncExitStack, settings: Settings, host: str, port: int, console: Console) -> App:
+    """The application, as soon as it can be opened; until then, opt-outs are taken."""
+    while True:
+        try:
+            return await stack.enter_async_context(open_app(settings, role="gatekeeper"))
+        except (Unavailable, Fatal) as error:
+            console.print(
+                f"closed, and only opt-outs are taken: {error.message}", style="bold red", markup=False
+            )
+            async with closed(settings, error.message, host, port):
+                await opens(settings)
+
+
+@asynccontextmanager
+async def closed(settings: Settings, why: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Take opt-outs and nothing else; yields the address."""
+    spool = Spool(settings.home)
+    left = Closed(settings, load_rules(settings.folder), webhook_sources(settings), spool, why)
+    async with _serving(lambda hosts: create_closed(left, hosts), host, port) as address:
+        yield address
+
+
+async def opens(settings: Settings, every: float = LOOK_SECONDS) -> None:
+    """Wait until the kernel can be opened."""
+    clock = SystemClock()
+    while True:
+        await clock.sleep(every)
+        try:
+            async with open_kernel(settings, role="command", patience=every):
+                return
+        except (Unavailable, Fatal) as error:
+            log.warning("gatekeeper.still_closed", code=error.code)

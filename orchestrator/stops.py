@@ -24,7 +24,10 @@ from shared.errors import Invalid
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign_lead, lead_key, stop
 from shared.schema import effect
-from shared.telemetry import correlation
+from shared.spool import Kept
+from shared.telemetry import correlation, logger
+
+log = logger("stops")
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
@@ -39,7 +42,8 @@ ADDING = "add_lead"
 async def suppress(kernel: Kernel, target: str, *, reason: str, source: str, actor: str = "system") -> bool:
     """Never write to an address or a domain again, and stop what runs for them. True if it is new to the list.
 
-    Raises `Invalid` for something that is neither, and for a free-mail domain.
+    Where the database can't take it, it waits in the spool, and nothing is sent before the list has it. Raises
+    `Invalid` for something that is neither, and for a free-mail domain.
     """
     try:
         return await kernel.store.write(
@@ -47,6 +51,12 @@ async def suppress(kernel: Kernel, target: str, *, reason: str, source: str, act
         )
     except Invalid as error:
         raise Invalid(error.message, field="target", code=error.code) from error
+    except Exception:
+        # Whatever is wrong with the database or its log: somebody asked to be left alone.
+        log.exception("suppression.not_written", source=source)
+        kernel.suppression.keys_for(target)  # what is neither address nor domain is told now, not later
+        await kernel.spool.keep(Kept((target,), reason, source, actor))
+        return True
 
 
 def suppress_in(

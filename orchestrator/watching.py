@@ -36,7 +36,7 @@ WATCHED = frozenset(
     {
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
-        *("checkpoint", "worker_part", "credentials", "disk"),
+        *("checkpoint", "worker_part", "credentials", "disk", "spool"),
     }
 )
 
@@ -56,6 +56,7 @@ class Facts:
     forked: tuple[str, ...] = ()  # witnesses that hold another history of the audit log
     watched_over: bool = False  # somebody outside is to hold checkpoints
     free_mb: float = 0.0
+    spooled: float = 0.0  # since the last opt-out that the database couldn't take; 0 if none waits
     broken: Mapping[str, str] = field(default_factory=dict)  # part of the worker → kind of error
     lost: Mapping[str, str] = field(
         default_factory=dict
@@ -91,7 +92,7 @@ NO_DATABASE = Alert(
 async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
     """How things stand: one consistent read of the database, the published files and the disk."""
     covered, free = await anyio.to_thread.run_sync(_disk, kernel.settings)
-    now = kernel.clock.now()
+    now, since = kernel.clock.now(), await anyio.to_thread.run_sync(kernel.spool.since)
 
     def query(connection: sa.Connection) -> Facts:
         safety, known = kernel.switches.state(connection), all_places(connection)
@@ -107,6 +108,7 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
             forked=tuple(name for name in seen if name in known and known[name].problem == FORKED),
             watched_over=bool(seen) or len(covered) > 1,
             free_mb=free / MEGABYTE,
+            spooled=max(0.0, now.timestamp() - since) if since else 0.0,
             broken=dict(broken),
             lost=lost_in(connection),
         )
@@ -230,6 +232,10 @@ def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     for account, since in facts.lost.items():
         text = "this account's credentials are lost, and nothing reaches the vendor: a person must grant access anew"
         yield Alert("credentials", "critical", text, 1, 0, "accounts", f"since {since}", account)
+    if facts.spooled > rules.spool_minutes * 60:
+        text = "opt-outs wait in the spool and can't be taken in; nothing is sent before"
+        waited = _minutes(facts.spooled)
+        yield Alert("spool", "critical", text, waited, rules.spool_minutes, "minutes", "age of the newest")
     if facts.free_mb < rules.disk_free_mb:
         text = "the disk that holds the data is nearly full"
         yield Alert("disk", "critical", text, round(facts.free_mb), rules.disk_free_mb, "MB free")

@@ -24,6 +24,7 @@ from orchestrator import (
     settled,
     standstill,
     stopping,
+    stops,
     watching,
 )
 from orchestrator.app import App
@@ -44,6 +45,8 @@ MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
 CATCH_UP_SECONDS = 5.0  # between looks at what is due; how often it is due says routing.yaml
 PUBLISH_SECONDS = 2.0
+SPOOL_SECONDS = 1.0
+SWEEP_SECONDS = 300.0  # whoever got onto the list by another way than an event leaves their campaigns by then
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 DUTY_SECONDS = 1.0
@@ -83,7 +86,9 @@ class Worker:
         parts: list[tuple[str, float, Work]] = [
             ("standstill", 1.0, lambda: standstill.work(app, pauses)),
             ("flows", ROUND_SECONDS, self.start_flows),
+            ("spool", SPOOL_SECONDS, self._take_in),
             ("inbox", ROUND_SECONDS, lambda: inbox.drain(app)),
+            ("sweep", SWEEP_SECONDS, lambda: stops.sweep(app.kernel)),
             ("stops", STOP_SECONDS, lambda: stopping.work(app)),
             ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
@@ -144,6 +149,12 @@ class Worker:
             return False
         self.broken.pop(name, None)
         return True
+
+    async def _take_in(self) -> None:
+        """Opt-outs that came while the database was away; whoever of them runs in a campaign leaves it."""
+        kernel = self.app.kernel
+        if await kernel.spool.take_in(kernel.store, kernel.suppression, kernel.clock):
+            await stops.sweep(kernel)
 
     async def _checkpoint(self) -> None:
         head = await self.app.kernel.audit.head()

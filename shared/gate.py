@@ -28,6 +28,7 @@ from shared.presence import Presence
 from shared.safety_rules import SafetyFile
 from shared.settings import VendorSettings
 from shared.settlement import Ended, Landing, Settlement, outcome
+from shared.spool import OptOutsWait, Spool
 from shared.store import Store, Unavailable
 from shared.suppression import Suppression
 from shared.switches import Switches
@@ -139,10 +140,13 @@ class Gate:
         limits: Limits,
         budgets: Budgets,
         audit: Audit,
+        spool: Spool,
         rules: SafetyFile,
         vendors: Mapping[str, VendorSettings],
     ) -> None:
         self._store = store
+        self._spool = spool
+        self._suppression = suppression
         self._clock = clock
         self._limits = limits
         self._audit = audit
@@ -206,6 +210,7 @@ class Gate:
 
     async def objection(self, effect: Effect) -> str:
         """Why an effect that was admitted may not go on now, or "": a stop, a suppression, a lapsed approval."""
+        await self._take_in()
         return await self._store.read(lambda c: self._claims.objection(c, effect))
 
     async def confirm(self, effect: Effect, until: float) -> None:
@@ -258,6 +263,17 @@ class Gate:
 
     async def _claim(self, batch: Batch) -> dict[str, Decision]:
         """Decide in one transaction, which first writes what is still owed: nothing begins before that is told."""
+        while True:
+            try:
+                return await self._claim_once(batch)
+            except OptOutsWait:
+                await self._take_in()
+
+    async def _take_in(self) -> None:
+        """The list has to know of everybody first who opted out while it couldn't be written."""
+        await self._spool.take_in(self._store, self._suppression, self._clock)
+
+    async def _claim_once(self, batch: Batch) -> dict[str, Decision]:
         owed = list(self._owed)
         try:
             decisions = await self._store.write(lambda c: self._decide(c, batch, owed))
@@ -275,6 +291,8 @@ class Gate:
     def _decide(
         self, connection: sa.Connection, batch: Batch, owed: Sequence[Landing]
     ) -> dict[str, Decision]:
+        if self._spool.waiting():
+            raise OptOutsWait("opt-outs wait to be taken in", code="spool")
         for landing in owed:
             self._settlement.land(connection, landing)
         before, self._claims.logged = self._claims.logged, 0

@@ -21,6 +21,7 @@ from shared.limits import Limits
 from shared.presence import Presence, open_presence
 from shared.published import files_of
 from shared.settings import Settings
+from shared.spool import Spool
 from shared.store import PATIENCE, Store, Unavailable, open_store
 from shared.suppression import Suppression
 from shared.switches import Switches
@@ -44,6 +45,7 @@ class Kernel:
     audit: Audit
     witnesses: Witnesses
     suppression: Suppression
+    spool: Spool
     switches: Switches
     approvals: Approvals
     limits: Limits
@@ -105,6 +107,7 @@ async def open_kernel(
         )
         await suppression.refuse_if_key_changed()
         async with open_presence(store, clock, role) as presence:
+            Spool(settings.home).set_room_aside()
             try:
                 yield _assemble(settings, clock, keys, store, audit, witnesses, suppression, presence, http)
             finally:
@@ -138,6 +141,7 @@ def _assemble(
         limits=limits,
         budgets=budgets,
         audit=audit,
+        spool=Spool(settings.home),
         rules=settings.safety,
         vendors=settings.vendors,
     )
@@ -150,6 +154,7 @@ def _assemble(
         audit=audit,
         witnesses=witnesses,
         suppression=suppression,
+        spool=Spool(settings.home),
         switches=switches,
         approvals=approvals,
         limits=limits,

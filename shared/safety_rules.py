@@ -42,6 +42,7 @@ class AlertRules(Strict):
     review_minutes: Minutes = 60 * 24
     handoff_late_minutes: Minutes = 0
     checkpoint_minutes: Minutes = 5
+    spool_minutes: Minutes = 1
     inbox_failed: Annotated[int, Field(ge=0)] = 0
     audit_exposed: Annotated[int, Field(ge=1)] = 500
     disk_free_mb: Annotated[int, Field(ge=0)] = 500

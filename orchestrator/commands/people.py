@@ -19,12 +19,16 @@ from orchestrator.commands.terminal import (
     pairs,
     progress,
     run,
+    settings,
     show,
     table,
 )
 from orchestrator.timeline import history
-from shared.errors import Invalid
+from shared.address import ascii_domain, bare, read_address
+from shared.errors import Fatal, Invalid
 from shared.schema import suppression as suppression_table
+from shared.spool import Kept, Spool
+from shared.store import Unavailable
 from shared.suppression import DOMAIN, EXACT
 
 commands = typer.Typer()
@@ -38,21 +42,35 @@ def suppress(
     reason: Reason = "asked to be left alone",
     as_json: AsJson = False,
 ) -> None:
-    """Never write to this address, or to anyone at this domain; stops what runs for them, at once."""
+    """Never write to this address, or to anyone at this domain; stops what runs for them, at once.
+
+    Where the database can't be opened it waits in the spool, and nothing is sent before it was taken in.
+    """
+    who = operator().name
 
     async def work() -> dict[str, Any]:
-        async with kernel() as opened:
-            added = await stops.suppress(
-                opened, target, reason=reason, source="operator", actor=operator().name
-            )
-            return {"target": target, "added": added}
+        try:
+            async with kernel() as opened:
+                added = await stops.suppress(opened, target, reason=reason, source="operator", actor=who)
+                return {"target": target, "added": added, "waits": opened.spool.waiting()}
+        except (Unavailable, Fatal):
+            await Spool(settings().home).keep(Kept((readable(target),), reason, "operator", who))
+            return {"target": target, "added": True, "waits": True}
 
     result = run(work)
-    show(
-        result,
-        as_json,
-        f"{target} is suppressed." if result["added"] else f"{target} was on the list already.",
-    )
+    human = f"{target} is suppressed." if result["added"] else f"{target} was on the list already."
+    if result["waits"]:
+        human = f"{target} waits to be put on the list: the database can't be written. Nothing is sent before it is."
+    show(result, as_json, human)
+
+
+def readable(target: str) -> str:
+    """The target; `Invalid` for what is neither an address nor a domain, told at once although nothing is open."""
+    if "@" in bare(target):
+        read_address(target)
+    elif "." not in ascii_domain(bare(target).strip(".")):
+        raise Invalid("expected an e-mail address or a domain", field="target", code="not_an_address")
+    return target
 
 
 @commands.command()

@@ -88,18 +88,28 @@ async def test_what_is_forged_or_unreadable_is_refused_and_not_stored(
     assert await _inbound(app) == []
 
 
-@pytest.mark.requirement("W3", "F16")
-async def test_a_webhook_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.requirement("W3", "F16", "F24", "I4")
+async def test_a_webhook_that_cannot_be_stored_is_not_acknowledged_unless_it_stops_somebody(
+    tmp_path: Path,
+) -> None:
     settings = load_settings(CONFIG, {"SWARM_HOME": str(tmp_path), "SAFE_MODE": "false"})
+    opened = _body().replace(b"lead_unsubscribed", b"email_opened")
     async with open_kernel(settings, patience=0.1) as kernel:
         app = alone(kernel)
         other = sqlite.connect(tmp_path / "swarm.db", isolation_level=None)
         try:
             other.execute("BEGIN IMMEDIATE")
-            assert await _receive(app, _body()) == 503
+            assert await _receive(app, opened) == 503
+            assert await _receive(app, _body()) == 200
+            assert kernel.spool.waiting()
+            kernel.spool.path.chmod(0o600)
+            kernel.spool.path.rename(tmp_path / "aside")
+            kernel.spool.path.mkdir()
+            assert await _receive(app, _body()) == 503, "neither can be written"
         finally:
             other.rollback()
             other.close()
+        kernel.spool.path.rmdir()
         assert await _receive(app, _body()) == 200
 
 

@@ -73,6 +73,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"audit_exposed": 501}, "audit_exposed"),
     ({"audit_window": 501, "watched_over": True}, "audit_window"),
     ({"forked": ("witness.example/one",)}, "audit_forked"),
+    ({"spooled": 61.0}, "spool"),
     ({"unpublished": {"other/disk.jsonl": 301.0}}, "checkpoint"),
     ({"lost": {"ghl": "2026-11-20T09:00:00Z"}}, "credentials"),
     ({"broken": {"inbox": "KeyError"}}, "worker_part"),

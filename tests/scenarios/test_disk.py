@@ -48,14 +48,15 @@ def opt_out(who: str) -> bytes:
     ).encode()
 
 
-async def _received(kernel: Kernel, who: str) -> int:
-    return await inbox.receive(alone(kernel), "instantly", SECRET, opt_out(who))
+async def _received(kernel: Kernel, who: str, what: str = "lead_unsubscribed") -> int:
+    raw = opt_out(who).replace(b"lead_unsubscribed", what.encode())
+    return await inbox.receive(alone(kernel), "instantly", SECRET, raw)
 
 
 # ── full ─────────────────────────────────────────────────────────────────────────────────────────────────
 @needs_mount
 @pytest.mark.requirement("F8", "G8", "W3")
-async def test_on_a_full_disk_nothing_begins_and_opt_outs_are_asked_to_come_again(tmp_path: Path) -> None:
+async def test_on_a_full_disk_nothing_begins_and_opt_outs_are_taken_all_the_same(tmp_path: Path) -> None:
     async with on_a_disk(tmp_path) as (kernel, disk):
         disk.fill()
         await _until_full(kernel)
@@ -64,9 +65,12 @@ async def test_on_a_full_disk_nothing_begins_and_opt_outs_are_asked_to_come_agai
             outcome = await kernel.gate.submit(contact(f"p{number}@corp.example"), vendor)
             assert (outcome.status, outcome.reason) == ("refused", "log_unavailable")
         assert vendor.performed == []
-        assert await _received(kernel, "jane@corp.example") == 503
-        disk.free()
+        assert await _received(kernel, "joe@corp.example", "email_opened") == 503
         assert await _received(kernel, "jane@corp.example") == 200
+        assert kernel.spool.waiting()
+        disk.free()
+        assert (await kernel.gate.submit(contact("jane@corp.example"), vendor)).reason == "suppressed"
+        assert not kernel.spool.waiting()
         assert await inbox.drain(alone(kernel)) == 1
         assert await kernel.suppression.find("jane@corp.example")
         assert (await kernel.gate.submit(contact("p0@corp.example"), vendor)).status == "applied"
@@ -150,12 +154,13 @@ async def test_a_database_that_somebody_holds_refuses_within_its_patience_and_is
         holder.execute("BEGIN IMMEDIATE")
         outcome = await kernel.gate.submit(contact(), vendor := Vendor())
         assert (outcome.reason, vendor.performed) == ("log_unavailable", [])
-        assert await _received(kernel, "jane@corp.example") == 503
+        assert await _received(kernel, "jane@corp.example", "email_opened") == 503
+        assert await _received(kernel, "jane@corp.example") == 200
         assert await kernel.switches.kill(actor="ada", reason="now") is False
         holder.execute("ROLLBACK")
         holder.close()
         assert (await kernel.gate.submit(contact(), vendor)).reason == "kill_switch"
-        assert await _received(kernel, "jane@corp.example") == 200
+        assert await kernel.suppression.find("jane@corp.example")
 
 
 # ── damaged ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,73 @@
+"""What the Gatekeeper answers while its database or log can't be opened: opt-outs are taken, all else has to wait.
+
+Nothing is shown and nobody can log in; effects can't begin anywhere without the database. Opt-outs go into the spool,
+and from there onto the list as soon as the database opens again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from orchestrator import inbox
+from orchestrator.rules import Rules
+from orchestrator.web.security import Shield, body
+from shared.settings import Settings
+from shared.spool import Spool
+from shared.webhook import MAX_BYTES, WebhookSource
+
+RETRY_AFTER = {"retry-after": "10"}  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What is left without a kernel."""
+
+    settings: Settings
+    rules: Rules
+    webhooks: Mapping[str, WebhookSource]
+    spool: Spool
+    why: str  # our own words
+
+
+def create_closed(closed: Closed, hosts: frozenset[str]) -> Starlette:
+    """The application for exactly these `host:port` names."""
+
+    async def receive(request: Request) -> Response:
+        vendor = request.path_params["vendor"]
+        if vendor not in closed.webhooks:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        raw = await body(request, MAX_BYTES)
+        status = await _received(closed, vendor, dict(request.headers), raw)
+        wait = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return PlainTextResponse(HTTPStatus(status).phrase, status, headers=wait)
+
+    async def alive(_: Request) -> Response:
+        # What can't be read counts as on.
+        return JSONResponse({"status": "ok", "database": "unavailable", "kill_switch": True})
+
+    async def otherwise(_: Request) -> Response:
+        text = f"The Gatekeeper is closed: {closed.why}\nNothing is sent meanwhile, and opt-outs are taken.\n"
+        return PlainTextResponse(text, HTTPStatus.SERVICE_UNAVAILABLE, headers=RETRY_AFTER)
+
+    routes = [
+        Route("/healthz", alive, methods=["GET"]),
+        Route("/webhooks/{vendor}", receive, methods=["POST"]),
+        Route("/{rest:path}", otherwise, methods=["GET", "POST"]),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Shield, hosts=hosts, secure=False)])
+
+
+async def _received(closed: Closed, vendor: str, headers: Mapping[str, str], raw: bytes) -> int:
+    """As the inbox receives, with the spool in the database's place."""
+    source = closed.webhooks[vendor]
+    came = inbox.arrived(source, closed.settings, vendor, headers, raw)
+    if isinstance(came, int):
+        return came
+    return await inbox.spool(closed.spool, closed.rules, source, came)
