@@ -1,14 +1,17 @@
 """The GoHighLevel server as the suite sees it: port, schemas, lookups, configuration."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from servers.ghl import SERVER
+from servers.ghl import SERVER, sandbox_contacts, sandbox_location, sandbox_opportunities, sandbox_search
 from servers.ghl.account import Options, open_ghl
+from servers.ghl.contacts import CREATED, CUSTOM
 from shared.errors import ConfigError
 from shared.kernel import open_kernel
 from shared.ports import Crm
@@ -64,3 +67,44 @@ async def test_a_key_without_a_location_is_refused(settings_for: Callable[..., S
         with pytest.raises(ConfigError):
             async with open_ghl(kernel):
                 pass
+
+
+# ── its document ─────────────────────────────────────────────────────────────────────────────────────────
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "integrations" / "GOHIGHLEVEL.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_document_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20
+    assert {name for name in named if f"def {name}(" not in written} == set()
+
+
+def test_every_file_of_ours_that_the_document_names_is_there() -> None:
+    named = re.findall(r"`((?:servers|shared|tests|bench|config)/[\w/.*-]+)`", DOCUMENT)
+    assert [name for name in named if not list(ROOT.glob(name))] == []
+
+
+def test_the_document_lists_exactly_the_scopes_that_the_endpoints_need() -> None:
+    endpoints = (
+        *sandbox_contacts.ENDPOINTS,
+        *sandbox_search.ENDPOINTS,
+        *sandbox_opportunities.ENDPOINTS,
+        *sandbox_location.ENDPOINTS,
+    )
+    table = DOCUMENT.split("| for | scope |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`([\w./]+)`", table)) == {scope for *_, scope in endpoints}
+
+
+def test_the_document_counts_its_tools_and_tests_right() -> None:
+    hidden = {name for names in SERVER.toolsets.values() for name in names}
+    assert f"{len(SERVER.tools) - len(hidden)} listed, {len(SERVER.tools)} with" in DOCUMENT
+    files = [*(ROOT / "tests/servers").glob("test_ghl*.py"), ROOT / "tests/live/test_ghl.py"]
+    assert f"| {len(files)} (`tests/servers/test_ghl*.py`" in DOCUMENT
+
+
+def test_the_document_maps_every_field_that_is_written() -> None:
+    fields = DOCUMENT.split("## Field map")[1].split("\n\n")[0:2]
+    for name in ("email", "tags", *CREATED, *CUSTOM):
+        assert name in "".join(fields), name
