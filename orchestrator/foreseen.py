@@ -18,14 +18,16 @@ from shared.address import read_address
 from shared.errors import Invalid
 from shared.pipeline_schema import campaign, campaign_lead
 
-CONTACT, DEAL, CREATE, TAG = (
+CONTACT, DEAL, CREATE, TELL, MOVE = (
     "ghl.upsert_contact",
     "ghl.create_opportunity",
     "instantly.create_campaign",
-    "ghl.tag_contact",
+    "ghl.update_contact",
+    "ghl.move_opportunity",
 )
 # Each person has one of these; of a campaign there is one CREATE before ADD_LEAD and one ACTIVATE at the end.
 OF_EACH = (CONTACT, DEAL, ADD_LEAD)
+AFTERWARDS = (TELL, MOVE)
 When = Literal["launch", "after the first message"]
 # Campaigns that something of is still to come, or has come.
 COUNTING = ("pending_review", "approved", "launching", "stalled", "live", "simulated", "paused", "completed")
@@ -61,7 +63,7 @@ class Cast:
     @property
     def effects(self) -> int:
         """How many there are, those that come later included."""
-        return (len(OF_EACH) + 1) * self.people + 2 if self.people else 0
+        return (len(OF_EACH) + len(AFTERWARDS)) * self.people + 2 if self.people else 0
 
 
 def casts_in(connection: sa.Connection, run_id: str, *, listed: bool = False) -> list[Cast]:
@@ -83,7 +85,7 @@ def counts(casts: Sequence[Cast]) -> tuple[EffectCount, ...]:
         ("launch", CREATE, campaigns),
         ("launch", ADD_LEAD, people),
         ("launch", ACTIVATE, campaigns),
-        ("after the first message", TAG, people),
+        *(("after the first message", action, people) for action in AFTERWARDS),
     )
     return tuple(EffectCount(*row) for row in each if row[2])
 
@@ -136,7 +138,7 @@ def _of_campaign(connection: sa.Connection, cast: Cast, *, listed: bool) -> list
         once(CREATE),
         *each("launch", ADD_LEAD),
         once(ACTIVATE),
-        *each("after the first message", TAG),
+        *each("after the first message", *AFTERWARDS),
     ]
 
 

@@ -16,6 +16,7 @@ from shared.effect import Outcome
 from shared.errors import Invalid
 from shared.event import EventType
 from shared.pipeline_schema import campaign, campaign_lead, run
+from shared.ports import ContactRecord
 from shared.telemetry import correlated, logger
 
 log = logger("marks")
@@ -28,6 +29,7 @@ EARLIER: Mapping[Told, tuple[str, ...]] = {
     "replied": ("", "contacted_due", "contacted"),
 }
 TAGS: Mapping[Told, tuple[str, ...]] = {"contacted": ("contacted",), "replied": ("contacted", "replied")}
+STAGES: Mapping[Told, str] = {"contacted": "Contacted", "replied": "Replied"}
 Row = sa.Row[tuple[object, ...]]
 
 
@@ -84,11 +86,16 @@ def _next(connection: sa.Connection, what: Told) -> list[Row]:
 
 
 async def _tell(app: App, row: Row, what: Told) -> Outcome:
+    """Tag, day and stage. An opportunity that somebody took further on, or closed, stays where it is."""
     contact, email = str(row.contact_ref), str(row.email)
+    day = app.kernel.clock.now().date().isoformat() if what == "contacted" else ""
     try:
-        outcome = await app.suite.crm.tag_contact(contact_id=contact, email=email, add=list(TAGS[what]))
-        if outcome.done and what == "replied":
-            outcome = await app.suite.crm.move_opportunity(contact_id=contact, email=email, stage="Replied")
+        record = ContactRecord(email, contacted_at=day, tags=TAGS[what])
+        outcome = await app.suite.crm.update_contact(contact_id=contact, contact=record)
+        if outcome.done:
+            outcome = await app.suite.crm.move_opportunity(
+                contact_id=contact, email=email, stage=STAGES[what], only_forward=True
+            )
         return outcome
     except Invalid as error:
         log.warning("mark.refused", code=error.code)

@@ -147,6 +147,8 @@ def _batch(batch: BatchOutcome) -> str:
     lines = [f"{len(batch.outcomes)} items: {counts}"]
     for at, one in notable[:MAX_LISTED]:
         lines.append(f"item {at}: {_outcome(_mapping(one))}")
+    said = [(at, one) for at, one in enumerate(batch.outcomes) if one.status == "applied" and one.message]
+    lines += [f"item {at}: applied: {clean(one.message)}" for at, one in said[:MAX_LISTED]]
     if len(notable) > MAX_LISTED:
         lines.append(f"… and {len(notable) - MAX_LISTED} more that were not applied")
     references = [clean(one.reference) for one in batch.outcomes if one.done]

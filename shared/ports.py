@@ -154,7 +154,13 @@ class Crm(Protocol):
         """One opportunity per contact and pipeline; an existing one is adopted."""
         ...
 
-    async def move_opportunity(self, contact_id: str, email: str, stage: str) -> Outcome:
+    async def update_contact(self, contact_id: str, contact: ContactRecord) -> Outcome:
+        """Change known fields and add tags; the address must be the contact's."""
+        ...
+
+    async def move_opportunity(
+        self, contact_id: str, email: str, stage: str, only_forward: bool = False
+    ) -> Outcome:
         """Move the contact's opportunity to a stage of our pipeline, by the stage's name."""
         ...
 

@@ -26,7 +26,8 @@ IN_WORDS: Mapping[str, str] = {
     foreseen.CREATE: "campaigns set up at the mail vendor",
     ADD_LEAD: "people added to a campaign, each with exactly the words that were approved",
     ACTIVATE: "campaigns started: from then on the vendor sends by itself",
-    foreseen.TAG: "people tagged as contacted in the CRM",
+    foreseen.TELL: "people marked as contacted in the CRM",
+    foreseen.MOVE: "opportunities moved to Contacted",
 }
 ONE: Mapping[str, str] = {
     foreseen.CONTACT: "written into the CRM, or brought up to date there",
@@ -34,7 +35,8 @@ ONE: Mapping[str, str] = {
     foreseen.CREATE: "the campaign is set up at the mail vendor",
     ADD_LEAD: "added to the campaign with the words that were approved",
     ACTIVATE: "the campaign is started",
-    foreseen.TAG: "tagged as contacted in the CRM",
+    foreseen.TELL: "marked as contacted in the CRM",
+    foreseen.MOVE: "opportunity moved to Contacted",
 }
 CHOICES = ("template", "depth", "sequence", "hook", "hypothesis", "start", "end", "linkedin")
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from servers.ghl.dialect import CHANNELS, Dialect, Raw
+from servers.ghl.dialect import Dialect, Raw
 from shared.effect import Json
 
 # Fixed, not configured: a webhook must be understood without the configuration at hand.
@@ -14,7 +14,11 @@ DNC_TAG = "dnc"
 # Status of a channel → whether it is closed. An unknown word closes it: better silent than unlawful.
 CLOSED: Mapping[str, bool] = {"active": True, "permanent": True, "inactive": False, "": False}
 TRUE = {"true", "1", "yes", "on"}
-KNOWN = frozenset(CHANNELS["v3"])
+WORDS: Mapping[str, str] = {
+    "crm_dnd": "do-not-disturb is on for every channel",
+    "crm_unsubscribed": "they unsubscribed",
+    "crm_dnc_tag": f"they have the tag {DNC_TAG}",
+}
 
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,6 +78,11 @@ def why_blocked(contact: Raw, channel: str = "email") -> str:
     if channel == "email" and contact.get("unsubscribeEmail") is True:
         return "crm_unsubscribed"
     return "crm_dnc_tag" if DNC_TAG in tags_of(contact) else ""
+
+
+def sentence(reason: str) -> str:
+    """Why, for a person."""
+    return WORDS.get(reason, f"do-not-disturb is on for {reason.removeprefix('crm_dnd_')}")
 
 
 def marked(contact: Raw) -> bool:

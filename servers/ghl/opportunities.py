@@ -14,6 +14,7 @@ from servers.ghl.finding import bound, find_contact, whose
 from shared.effect import Effect, Json, Outcome, Receipt, digest
 from shared.errors import Conflict, InDoubt, Invalid, Retryable
 from shared.gate import Permit
+from shared.ports import Pipeline
 
 
 async def create_opportunity(
@@ -103,15 +104,19 @@ def _receipt(ghl: Ghl, contact_id: str, opportunity_id: str, *, created: bool) -
     return Receipt(opportunity_id, {"created": created, "contact_id": contact_id})
 
 
-async def move_opportunity(ghl: Ghl, contact_id: str, email: str, stage: str, key: str) -> Outcome:
-    """The contact's opportunity to that stage of our pipeline."""
+async def move_opportunity(
+    ghl: Ghl, contact_id: str, email: str, stage: str, key: str, *, only_forward: bool = False
+) -> Outcome:
+    """The contact's opportunity to that stage of our pipeline; `only_forward`: never back, and no closed one."""
     contact_id, email = await whose(ghl, contact_id, email)
-    stage_id = account.stage_id(await ghl.location.pipeline(), stage)
+    pipeline = await ghl.location.pipeline()
+    stage_id = account.stage_id(pipeline, stage)
     found = await _of_contact(ghl, contact_id, email)
-    if found and found.get("pipelineStageId") == stage_id:
-        return Outcome(
-            "replayed", reason="already", message="it stands there already", reference=str(found["id"])
-        )
+    if found and (
+        found.get("pipelineStageId") == stage_id or (only_forward and _beyond(pipeline, found, stage_id))
+    ):
+        message = "it stands there already, or further on"
+        return Outcome("replayed", reason="already", message=message, reference=str(found["id"]))
     content: dict[str, Json] = {"contact_id": contact_id, "email": email, "stage": stage}
     effect = Effect(
         vendor="ghl",
@@ -144,6 +149,14 @@ async def _move(ghl: Ghl, permit: Permit, found: Raw, stage_id: str) -> Receipt:
         "after": {"stage": stage_id},
     }
     return Receipt(str(found["id"]), detail)
+
+
+def _beyond(pipeline: Pipeline, found: Raw, stage_id: str) -> bool:
+    """Whether somebody took it further than that, or closed it."""
+    order = [stage.id for stage in pipeline.stages]
+    stands = str(found.get("pipelineStageId") or "")
+    further = stands in order and order.index(stands) > order.index(stage_id)
+    return further or str(found.get("status") or "open") != "open"
 
 
 def _contact_of(opportunity: Raw) -> str:

@@ -215,10 +215,20 @@ async def create_opportunity(
 
 @writes("Move an opportunity")
 async def move_opportunity(
-    ghl: Ghl, contact_id: Id, email: Email, stage: Text, idempotency_key: Key = ""
+    ghl: Ghl,
+    contact_id: Id,
+    email: Email,
+    stage: Text,
+    only_forward: bool = False,
+    idempotency_key: Key = "",
 ) -> Outcome:
-    """Move the contact's opportunity to a stage of our pipeline, by the stage's name."""
-    return await opportunities.move_opportunity(ghl, contact_id, email, stage, idempotency_key)
+    """Move the contact's opportunity to a stage of our pipeline, by the stage's name.
+
+    `only_forward`: leave it where it stands further on, or is won, lost or abandoned.
+    """
+    return await opportunities.move_opportunity(
+        ghl, contact_id, email, stage, idempotency_key, only_forward=only_forward
+    )
 
 
 # ── workflows and setup ──────────────────────────────────────────────────────────────────────────────────
@@ -238,9 +248,10 @@ async def trigger_workflow(
     approval's id; call again with that. `channel`: what it writes by. Somebody marked do-not-contact is refused.
     One in doubt is never repeated: a person looks at the CRM and settles it.
     """
-    return await workflows.trigger_workflow(
+    outcome = await workflows.trigger_workflow(
         ghl, contact_id, email, workflow_id, channel, approval, idempotency_key
     )
+    return workflows.with_next_step(outcome)
 
 
 @writes("Make what is missing")

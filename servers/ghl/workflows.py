@@ -5,11 +5,11 @@ approved ─ read by id ─ DND, DNC or a suppressed address ─▶ failed: noth
                                    └ answer lost ─▶ in doubt: nothing can be asked, and a second try might write twice
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from servers.ghl.account import Ghl
 from servers.ghl.dialect import Raw
-from servers.ghl.dnd import addresses_of, why_blocked
+from servers.ghl.dnd import addresses_of, sentence, why_blocked
 from servers.ghl.finding import check_same, find_contact
 from shared.address import read_address
 from shared.effect import Effect, Json, Outcome, Receipt
@@ -17,6 +17,7 @@ from shared.errors import Invalid
 from shared.gate import Permit
 
 PUBLISHED = "published"
+WANTING = frozenset({"needs_approval", "approval_expired", "approval_mismatch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,14 @@ async def trigger_workflow(
     return await ghl.gate.submit(effect, perform)
 
 
+def with_next_step(outcome: Outcome) -> Outcome:
+    """The outcome, and for one that wants a person's yes how that is given."""
+    if outcome.reason not in WANTING:
+        return outcome
+    how = f"A person reads and approves it with `swarm effects approve {outcome.key[:16]}`; then call again with that."
+    return replace(outcome, message=f"{outcome.message} {how}")
+
+
 async def _check_workflow(ghl: Ghl, workflow_id: str) -> None:
     """Raises `Invalid` for one that isn't there or is a draft: what the vendor does with a draft is unknown."""
     status = {one.id: one.status for one in await list_workflows(ghl)}.get(workflow_id)
@@ -98,4 +107,5 @@ async def _check_person(ghl: Ghl, contact_id: str, effect: Effect) -> None:
 
 def _refuse_blocked(contact: Raw, channel: str) -> None:
     if reason := why_blocked(contact, channel):
-        raise Invalid("the CRM says that this person may not be written to", field="contact_id", code=reason)
+        message = f"the CRM says that this person may not be written to: {sentence(reason)}"
+        raise Invalid(message, field="contact_id", code=reason)

@@ -45,6 +45,23 @@ async def test_whoever_was_written_to_is_tagged(tmp_path: Path) -> None:
         assert await _told(it, campaign_id) == ["contacted"]
         contact = (await it.app.suite.crm.get_contact(email="person1@corp1.com")).contacts[0]
         assert "contacted" in contact.tags
+        assert contact.custom_fields["contacted_at"] == it.clock.now().date().isoformat()
+        assert await _stages(it) == ["sandbox-stage-1"]
+
+
+async def _stages(it: World) -> list[str]:
+    """Where opportunities were moved to."""
+    log = [entry for entry in await it.witness.log("ghl") if entry["action"] == "update_opportunity"]
+    return [entry["detail"]["body"]["pipelineStageId"] for entry in log]
+
+
+async def test_an_opportunity_that_somebody_took_further_on_is_not_taken_back(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        campaign_id = await _launched(it, 1, "replied_due")
+        await it.witness.act("ghl", "move", email="person1@corp1.com", stage="Meeting Booked")
+        assert await marks.work(it.app, "replied", _later(it)) == 1
+        assert await _told(it, campaign_id) == ["replied"]
+        assert await _stages(it) == []
 
 
 async def test_whoever_answered_is_tagged_and_their_opportunity_moves(tmp_path: Path) -> None:

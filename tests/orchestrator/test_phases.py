@@ -113,17 +113,18 @@ async def test_the_plan_lists_every_effect_and_a_page_of_it_is_a_part_of_the_who
         "instantly.create_campaign": 2,
         "instantly.add_lead": 7,
         "instantly.activate_campaign": 2,
-        "ghl.tag_contact": 7,
+        "ghl.update_contact": 7,
+        "ghl.move_opportunity": 7,
     }
     whole = await live_kernel.store.read(lambda c: list(foreseen.every_one(c, run_id)))
-    assert len(whole) == sum(count.count for count in plan.effects) == 32
+    assert len(whole) == sum(count.count for count in plan.effects) == 39
     pages = [
         await live_kernel.store.read(lambda c, start=start: implementing.listing(c, run_id, start, 5))
         for start in range(0, 40, 5)
     ]
-    assert {total for _, total in pages} == {32}
+    assert {total for _, total in pages} == {39}
     assert [one for page, _ in pages for one in page] == whole
-    assert len(set(whole)) == 32
+    assert len(set(whole)) == 39
 
 
 async def test_people_who_are_held_are_in_no_effect(live_kernel: Kernel) -> None:
@@ -378,7 +379,7 @@ async def test_a_dry_run_tells_and_does_nothing(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         run_id, _ = await ready(it.app, people(2))
         told = await asked_for(it.app, run_id, dry_run=True)
-        assert (told.status, told.detail["in_all"]) == ("simulated", 10)
+        assert (told.status, told.detail["in_all"]) == ("simulated", 12)
         assert await wanted(it.app) == []
         assert await rows(it.app, sa.select(effect)) == []
 

@@ -85,7 +85,7 @@ async def test_marks_and_stages_of_the_run_go_back_too(here: World) -> None:
     assert "replied" in (await contact(here, FIRST)).tags
     done = await undone(here, run_id)
     assert done["move_opportunity", FIRST].status == "restored"
-    assert done["tag_contact", FIRST].status == "restored"
+    assert done["update_contact", FIRST].status == "restored"
     assert (await contact(here, FIRST)).tags == ()
     moves = [
         e["detail"]["body"]["pipelineStageId"]

@@ -323,6 +323,19 @@ async def test_an_opportunity_moves_by_stage_name_forth_and_back(bench: Bench) -
     assert len(await bench.committed("update_opportunity")) == 3
 
 
+@pytest.mark.parametrize(("stage", "status"), [("Qualified", "open"), ("New", "won"), ("New", "lost")])
+async def test_forward_only_leaves_what_stands_further_on_or_is_closed(
+    bench: Bench, stage: str, status: str
+) -> None:
+    await bench.call("upsert_contact", contact=JANE)
+    who = {"contact_id": "", "email": JANE.email}
+    made = await bench.call("create_opportunity", **who, name="Corp", stage=stage)
+    await bench.raw("PUT", f"/opportunities/{made.reference}", {"status": status})
+    outcome = await bench.call("move_opportunity", **who, stage="Replied", only_forward=True)
+    assert (outcome.status, outcome.reason) == ("replayed", "already")
+    assert (await bench.call("move_opportunity", **who, stage="Replied")).status == "applied"
+
+
 async def test_an_unknown_stage_is_a_validation_error(bench: Bench) -> None:
     await bench.call("upsert_contact", contact=JANE)
     with pytest.raises(Invalid) as caught:

@@ -38,6 +38,7 @@ async def test_nothing_starts_without_a_persons_yes(bench: Bench) -> None:
     await bench.somebody(EMAIL)
     outcome = await trigger(bench)
     assert (outcome.status, outcome.reason) == ("refused", "needs_approval")
+    assert f"swarm effects approve {outcome.key[:16]}" in outcome.message
     assert await bench.committed("trigger_workflow") == []
 
 
