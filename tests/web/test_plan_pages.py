@@ -167,8 +167,8 @@ async def test_each_effect_is_listed_a_page_at_a_time(app: App, log_in: LogIn) -
     ae = await log_in("ae")
     first = (await ae.get(f"/campaigns/plans/{run_id}/effects")).text
     second = (await ae.get(f"/campaigns/plans/{run_id}/effects?page=2")).text
-    assert "82 effects that would follow" in first
-    assert (first.count("<tr>"), second.count("<tr>")) == (51, 33)
+    assert "102 effects that would follow" in first
+    assert (first.count("<tr>"), second.count("<tr>")) == (51, 51)
     assert "person1@corp1.com" in first
 
 
