@@ -22,7 +22,9 @@ from shared.errors import ConfigError
 OLDEST = 14  # major version
 CONNECT_SECONDS = 5
 IDLE_SECONDS = 5.0
-STATEMENT_SECONDS = 60  # on top of waiting for other writers
+STATEMENT_SECONDS = 10  # a statement may take twice the patience, and so long at least
+SLACK_SECONDS = 2  # after that, a server that says nothing at all is given up
+WAIT_INTERVAL = 0.1  # seconds between looks whether the thread is interrupted
 LEAST_IDLE_SECONDS = 5  # in a transaction, however short the patience: a busy machine may pause a process
 GONE_SECONDS = 10  # a peer that doesn't answer the network for so long is gone
 # SQLSTATE classes that tell of the server, the session or other sessions, not of the statement: connection,
@@ -144,6 +146,16 @@ class Session(psycopg.Connection[Any]):
     """One connection, with what the store asks of any driver's."""
 
     writing = ""  # the id of the write transaction under way
+    longest: float | None = None  # seconds to wait for the server's word
+
+    def wait(self, gen: Any, interval: float = WAIT_INTERVAL, timeout: float | None = None) -> Any:
+        """Wait for the server, but not for ever: one that hangs keeps the network's connection alive."""
+        try:
+            return super().wait(gen, interval, self.longest if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()
+            raise
 
     @property
     def in_transaction(self) -> bool:
@@ -198,6 +210,7 @@ class Postgres:
                 f"{self.shown} has the tables of another version, and this role may not change them: "
                 "run `swarm init` once as their owner"
             )
+        driver(connection).longest = None
         driver(connection).execute(f"{BEGIN_WRITING}; {UNHURRIED}")
 
     def commit(self, connection: sa.Connection) -> None:
@@ -209,7 +222,7 @@ class Postgres:
         try:
             told = session.execute("COMMIT").statusmessage
         except psycopg.Error:
-            if not session.broken or not self._was_committed(session.writing):
+            if not session.closed or not self._was_committed(session.writing):
                 raise
         else:
             if told != "COMMIT":
@@ -303,8 +316,9 @@ class Postgres:
         session.server_cursor_factory = _Streaming
         session.adapters.register_dumper(str, _Text)
         waiting = round(self._patience * 1000)
-        longest = waiting + STATEMENT_SECONDS * 1000
+        longest = max(2 * waiting, STATEMENT_SECONDS * 1000)
         limits = (waiting, longest, max(waiting, LEAST_IDLE_SECONDS * 1000), GONE_SECONDS // 2)
+        session.longest = longest / 1000 + SLACK_SECONDS
         session.execute(SESSION, [str(limit) for limit in limits])
         told = session.numbered().execute(PROMISES).fetchone()
         if broken := _broken_promises(told, session):

@@ -26,7 +26,7 @@ from shared.settings import Settings
 from shared.store import Store, Unavailable, open_store
 from tests.postgres import Server, name_in, running
 from tests.relay import relayed
-from tests.shared.world import Somebody, Vendor, contact, opened
+from tests.shared.world import HandClock, Shown, Somebody, Vendor, contact, opened
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Settings]
@@ -233,6 +233,38 @@ async def test_a_commit_whose_answer_was_lost_counts_as_what_it_was(postgres: Se
             with pytest.raises(Unavailable):
                 await store.write(lambda c: put(c, "lost"))
             assert await store.read(names) == ["kept"]
+
+
+@pytest.mark.requirement("G8", "D1")
+async def test_a_claim_that_nobody_can_tell_of_sends_nothing_and_is_looked_into(
+    settings_for: Make, postgres: Server, url: str
+) -> None:
+    clock = HandClock()
+    with relayed(postgres, url) as (relay, address):
+        async with open_kernel(
+            settings_for(DATABASE_URL=address, SAFE_MODE="false"), clock=clock, patience=0.5
+        ) as kernel:
+            relay.lose = "everything"
+            outcome = await kernel.gate.submit(contact(), vendor := Vendor())
+            assert (outcome.reason, vendor.performed) == ("log_unavailable", [])
+            relay.heard.set()
+            assert (await kernel.ledger.list())[0].status == "claimed"  # it was committed all the same
+            again = await kernel.gate.submit(contact(), vendor, Shown(None))
+            assert (again.status, vendor.performed) == ("in_doubt", [])
+            clock.move(kernel.settings.safety.call_deadline_seconds)
+            assert (await kernel.gate.submit(contact(), vendor, Shown(None))).status == "applied"
+            assert len(vendor.performed) == 1
+
+
+async def test_a_server_that_hangs_is_given_up(postgres: Server, url: str) -> None:
+    with relayed(postgres, url) as (relay, address):
+        async with open_store(address, patience=0.5) as store:
+            await store.read(names)
+            relay.heard.clear()
+            with anyio.fail_after(30), pytest.raises(Unavailable):
+                await store.read(names)
+            relay.heard.set()
+            assert await store.read(names) == []
 
 
 async def test_a_pooler_in_between_is_refused(postgres: Server, url: str) -> None:
