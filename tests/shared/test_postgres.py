@@ -21,6 +21,7 @@ from shared.audit import Entry
 from shared.clock import SystemClock
 from shared.errors import ConfigError
 from shared.kernel import Kernel, open_kernel
+from shared.postgres import BEGIN_WRITING
 from shared.schema import spend
 from shared.settings import Settings
 from shared.store import Store, Unavailable, open_store
@@ -100,6 +101,24 @@ async def test_a_database_of_another_encoding_is_refused(postgres: Server) -> No
     with pytest.raises(ConfigError, match="UTF8"):
         async with open_store(postgres.url("latin")):
             raise AssertionError
+
+
+@pytest.mark.requirement("K1", "G4")
+async def test_who_waited_to_write_sees_what_the_last_writer_wrote(url: str, postgres: Server) -> None:
+    async with open_store(url, patience=20.0) as store:
+        await store.write(names)  # its session is there
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(BEGIN_WRITING)
+            waiting = asyncio.create_task(store.write(names))
+            await until(lambda: waits(postgres, url))
+            other.execute("INSERT INTO spend (name, day, amount) VALUES ('a', 'd', 1)")
+            other.execute("COMMIT")
+            assert await waiting == ["a"]
+
+
+async def waits(server: Server, url: str) -> bool:
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(server.run(waiting, name_in(url))[0][0])
 
 
 # ── what fails ───────────────────────────────────────────────────────────────────────────────────────────
@@ -306,10 +325,17 @@ async def test_a_text_may_hold_what_postgresql_has_no_place_for(store: Store) ->
     assert [row["name"] for row in found] == ["a\ufffdb"]
 
 
-async def test_texts_are_ordered_by_their_bytes(store: Store) -> None:
-    for name in ("a.b", "a+b", "aB", "ab", "é", "Z"):
-        await store.write(lambda c, n=name: put(c, n))
-    assert await store.read(names) == sorted(["a.b", "a+b", "aB", "ab", "é", "Z"])
+async def test_texts_are_ordered_by_their_bytes_whatever_the_databases_language(
+    postgres: Server, url: str
+) -> None:
+    texts = "FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text'"
+    assert postgres.run(f"SELECT count(*) > 50 {texts}", name_in(url)) == [(True,)]
+    assert (
+        postgres.run(f"SELECT table_name, column_name {texts} AND collation_name IS NULL", name_in(url)) == []
+    )
+    assert (
+        postgres.run(f"SELECT DISTINCT collation_name {texts} AND collation_name <> 'C'", name_in(url)) == []
+    )
 
 
 @pytest.mark.requirement("L1")
