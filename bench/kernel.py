@@ -2,6 +2,7 @@
 
 The floor writes the same rows with the bare driver at the same durability (WAL, synchronous=FULL), in as many
 transactions. Runs of both take turns, so that a busy machine slows both; the median of the ratios is printed.
+`python -m bench.kernel postgresql` measures the same on a PostgreSQL server of its own, which waits for its disk.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from shared.effect import Effect, Receipt
@@ -22,7 +25,9 @@ from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.schema import spend
 from shared.settings import Settings, load_settings
-from shared.store import sqlite
+from shared.sqlite import sqlite
+from shared.store import open_store
+from tests.postgres import running
 
 ROUNDS = 7
 SINGLE, BATCH, GROUP = 60, 1_000, 500
@@ -73,57 +78,60 @@ async def group(kernel: Kernel, names: list[str]) -> None:
     await asyncio.gather(*(kernel.store.write(_insertion(name)) for name in names))
 
 
-class Floor:
-    """The same rows by the bare driver, in a file beside the kernel's."""
+BEGIN = {"?": "BEGIN IMMEDIATE", "%s": "BEGIN"}
 
-    def __init__(self, model: Path, file: Path) -> None:
-        self.db = sqlite.connect(file, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            self.db.execute(f"PRAGMA {pragma}")
-        with sqlite.connect(model) as made:
-            schema = made.execute(
-                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
-            )
-            for (statement,) in schema.fetchall():
-                self.db.execute(statement)
-        made.close()
-        self.db.execute("INSERT INTO audit_head VALUES (1, 0, x'00')")
+
+class Floor:
+    """The same rows by the bare driver, in a database beside the kernel's."""
+
+    def __init__(self, db: Any, mark: str) -> None:
+        self.db = db
+        self._mark = mark
+        self.run("INSERT INTO audit_head VALUES (1, 0, ?)", (b"",))
         self.leaves = 0
+
+    def run(self, sql: str, values: tuple[object, ...] = ()) -> None:
+        """One statement."""
+        self.db.execute(sql.replace("?", self._mark), values)
+
+    def many(self, sql: str, rows: list[tuple[object, ...]]) -> None:
+        """One statement for each row."""
+        self.db.cursor().executemany(sql.replace("?", self._mark), rows)
 
     def claim(self, names: list[str], model: dict[str, Any]) -> None:
         """One transaction that claims."""
-        self.db.execute("BEGIN IMMEDIATE")
+        self.run(BEGIN[self._mark])
         columns = ",".join(model["effect"])
         marks = ",".join("?" * len(model["effect"]))
         rows = []
         for name in names:
             values = {**model["effect"], "key": name}
             rows.append(tuple(values.values()))
-        self.db.executemany(f"INSERT INTO effect ({columns}) VALUES ({marks})", rows)
-        self.db.execute("INSERT INTO lease VALUES (?,?,?,?)", (names[0], "p", "bench.create_contact", 1.0))
+        self.many(f"INSERT INTO effect ({columns}) VALUES ({marks})", rows)
+        self.run("INSERT INTO lease VALUES (?,?,?,?)", (names[0], "p", "bench.create_contact", 1.0))
         self.log(names, model)
-        self.db.execute("COMMIT")
+        self.run("COMMIT")
 
     def settle(self, names: list[str], model: dict[str, Any]) -> None:
         """One transaction that settles."""
-        self.db.execute("BEGIN IMMEDIATE")
-        self.db.execute("DELETE FROM lease WHERE id=?", (names[0],))
-        self.db.executemany(
+        self.run(BEGIN[self._mark])
+        self.run("DELETE FROM lease WHERE id=?", (names[0],))
+        self.many(
             "UPDATE effect SET status='applied', reference='r', settled_at=? WHERE key=?",
             [(model["effect"]["first_at"], name) for name in names],
         )
         self.log(names, model)
-        self.db.execute("COMMIT")
+        self.run("COMMIT")
 
     def log(self, names: list[str], model: dict[str, Any]) -> None:
         """A leaf and its detail for each, and the head."""
         start = self.leaves
         self.leaves += len(names)
         leaves = [(start + n, b"h" * 32, model["leaf"]) for n in range(len(names))]
-        self.db.executemany("INSERT INTO audit_leaf VALUES (?,?,?)", leaves)
+        self.many("INSERT INTO audit_leaf VALUES (?,?,?)", leaves)
         details = [(start + n, b"s" * 16, "x", model["payload"]) for n in range(len(names))]
-        self.db.executemany("INSERT INTO audit_detail VALUES (?,?,?,?)", details)
-        self.db.execute("UPDATE audit_head SET size=?, frontier=?", (self.leaves, b"f" * 320))
+        self.many("INSERT INTO audit_detail VALUES (?,?,?,?)", details)
+        self.run("UPDATE audit_head SET size=?, frontier=?", (self.leaves, b"f" * 320))
 
     def single(self, names: list[str], model: dict[str, Any]) -> None:
         """Two transactions for each."""
@@ -139,9 +147,9 @@ class Floor:
     def inserts(self, names: list[str], _: dict[str, Any]) -> None:
         """A transaction for each row."""
         for name in names:
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.execute("INSERT INTO spend VALUES (?,?,?)", (name, "d", 1))
-            self.db.execute("COMMIT")
+            self.run(BEGIN[self._mark])
+            self.run("INSERT INTO spend VALUES (?,?,?)", (name, "d", 1))
+            self.run("COMMIT")
 
 
 async def model_of(kernel: Kernel) -> dict[str, Any]:
@@ -177,36 +185,66 @@ async def compare(
     return statistics.median(times), statistics.median(ratios)
 
 
-def settings(home: Path) -> Settings:
+def settings(home: Path, database: str = "") -> Settings:
     """The shipped configuration on a home of its own, really acting."""
-    return load_settings(Path("config"), {"SWARM_HOME": str(home), "SAFE_MODE": "false"})
+    environ = {"SWARM_HOME": str(home), "SAFE_MODE": "false", "DATABASE_URL": database}
+    return load_settings(Path("config"), environ)
 
 
-async def main() -> None:
-    """Measure, and print a line for each."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with open_kernel(settings(Path(folder))) as kernel:
-            model = await model_of(kernel)
-            floor = Floor(kernel.store.path, Path(folder) / "floor.db")
-            await kernel.audit.checkpoint("bench")
-            plan: list[tuple[str, Ours, Theirs, int]] = [
-                ("one insert, awaited", inserts, floor.inserts, GROUP),
-                ("inserts that wait together (group commit)", group, floor.inserts, GROUP),
-                ("claim + settle, single", single, floor.single, SINGLE),
-                ("claim + settle, batch of 1,000", batch, floor.batch, BATCH),
-            ]
-            print(f"{'':45}{'ours, µs':>10}{'floor ÷ ours':>14}")
-            for title, ours, theirs, count in plan:
-                seconds, ratio = await compare(kernel, model, ours, theirs, count)
-                print(f"{title:45}{seconds * 1e6:>10.0f}{ratio:>14.2f}")
-            began = time.perf_counter()
-            verdict = await kernel.audit.verify()
-            took = time.perf_counter() - began
-            print(
-                f"audit verify: {verdict.size} entries, {verdict.size / took:,.0f} a second, ok {verdict.ok}"
-            )
-            floor.db.close()
+@contextmanager
+def file_beside(kernel: Kernel, folder: Path) -> Iterator[Floor]:
+    """An SQLite file with the same tables."""
+    db = sqlite.connect(folder / "floor.db", isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        db.execute(f"PRAGMA {pragma}")
+    with closing(sqlite.connect(kernel.store.path)) as made:
+        tables = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        for (statement,) in made.execute(tables).fetchall():
+            db.execute(statement)
+    with closing(db):
+        yield Floor(db, "?")
+
+
+@contextmanager
+def database_beside(url: str) -> Iterator[Floor]:
+    """A database with the same tables on the same server."""
+    with psycopg.connect(url, autocommit=True) as db:
+        yield Floor(db, "%s")
+
+
+async def measure(kernel: Kernel, floor: Floor) -> None:
+    """Print a line for each thing."""
+    model = await model_of(kernel)
+    await kernel.audit.checkpoint("bench")
+    plan: list[tuple[str, Ours, Theirs, int]] = [
+        ("one insert, awaited", inserts, floor.inserts, GROUP),
+        ("inserts that wait together (group commit)", group, floor.inserts, GROUP),
+        ("claim + settle, single", single, floor.single, SINGLE),
+        ("claim + settle, batch of 1,000", batch, floor.batch, BATCH),
+    ]
+    print(f"{'':45}{'ours, µs':>10}{'floor ÷ ours':>14}")
+    for title, ours, theirs, count in plan:
+        seconds, ratio = await compare(kernel, model, ours, theirs, count)
+        print(f"{title:45}{seconds * 1e6:>10.0f}{ratio:>14.2f}")
+    began = time.perf_counter()
+    verdict = await kernel.audit.verify()
+    took = time.perf_counter() - began
+    print(f"audit verify: {verdict.size} entries, {verdict.size / took:,.0f} a second, ok {verdict.ok}")
+
+
+async def main(kind: str = "sqlite") -> None:
+    """Measure on that kind of database."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if kind == "sqlite":
+            async with open_kernel(settings(folder)) as kernel:
+                await measure(kernel, stack.enter_context(file_beside(kernel, folder)))
+            return
+        server = stack.enter_context(running())
+        ours, theirs = (server.url(server.make()) for _ in range(2))
+        async with open_store(theirs), open_kernel(settings(folder, ours)) as kernel:
+            await measure(kernel, stack.enter_context(database_beside(theirs)))
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(*sys.argv[1:])))
