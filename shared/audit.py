@@ -42,6 +42,7 @@ __all__ = ["Audit", "Entry", "Head", "Verdict", "append"]
 
 log = logger("audit")
 SALT_BYTES = 16
+GOOD_FOR = 3_600.0  # seconds that a verification of this process's own is built upon
 # What a witness is told at once; the rest can wait for the worker's next round.
 URGENT = frozenset({"start", "stop", "kill", "approval", "by hand", "restored"})
 LEAF = insertion("audit_leaf", ("seq", "hash", "data"))
@@ -123,6 +124,8 @@ class Audit:
         self._seconds = rules.every_seconds
         self._looked_at = clock.monotonic()
         self._covered = 0  # entries under the newest checkpoint this process knows of
+        self._seen: Verification | None = None
+        self._seen_at = 0.0
 
     async def record(self, *entries: Entry) -> int:
         """Append in a transaction of its own; for what changes nothing else."""
@@ -230,6 +233,21 @@ class Audit:
     async def verify(self, held: Mapping[str, Sequence[str]] | None = None) -> Verdict:
         """Recompute every leaf and every checkpoint, those in files and of witnesses, and `held` ones, included."""
         look = Verification(self._keys.audit_public, {**await self._held(), **(held or {})})
+        await self._look_through(look)
+        self._seen, self._seen_at = look, self._clock.monotonic()
+        return look.verdict
+
+    async def verify_lately(self) -> Verdict:
+        """As `verify`, but what this process went through within the last hour isn't gone through again.
+
+        For who asks often: it costs what was appended since.
+        """
+        if self._seen is None or self._clock.monotonic() - self._seen_at > GOOD_FOR:
+            return await self.verify()
+        await self._look_through(self._seen)
+        return self._seen.verdict
+
+    async def _look_through(self, look: Verification) -> None:
         try:
             await self._store.read(look.begin)
             while await self._store.read(look.go_on):
@@ -237,19 +255,16 @@ class Audit:
         except sa.exc.DBAPIError:
             log.exception("audit.unreadable")
             look.unreadable()
-        return look.verdict
 
     async def verify_own(self) -> Verdict:
         """As `verify`, by what this database holds itself alone: a copy may be whole, and older."""
         look = Verification(self._keys.audit_public, {})
-        await self._store.read(look.begin)
-        while await self._store.read(look.go_on):
-            pass
+        await self._look_through(look)
         return look.verdict
 
-    async def _held(self) -> dict[str, list[str]]:
-        """Every checkpoint that a file or a witness has, by where."""
-        in_files = await anyio.to_thread.run_sync(self._files.read)
+    async def _held(self, *, newest_only: bool = False) -> dict[str, list[str]]:
+        """Every checkpoint that a file or a witness has, by where; or the newest of them."""
+        in_files = await anyio.to_thread.run_sync(self._files.read_ends if newest_only else self._files.read)
         return {**in_files, **await self._witnesses.last()}
 
     async def tail(self, limit: int = 20) -> list[dict[str, Json]]:
@@ -282,7 +297,7 @@ class Audit:
     async def unknown(self) -> list[Checkpoint]:
         """The newest checkpoints of ours that others hold, and that this database doesn't know."""
         public, missing = self._keys.audit_public, []
-        for texts in (await self._held()).values():
+        for texts in (await self._held(newest_only=True)).values():
             for found in newest(texts, public):
                 if not await self._store.read(partial(is_ours, found=found)):
                     missing.append(found)

@@ -13,6 +13,7 @@ from shared.telemetry import logger
 
 log = logger("published")
 END_BYTES = 8_192  # of a file, where its newest checkpoints are
+LATELY_BYTES = 262_144  # some hundred checkpoints: processes append theirs a little out of order
 SIZE = re.compile(r"[^\n]*\n([0-9]{1,18})\n")  # a checkpoint's second line
 
 
@@ -35,6 +36,10 @@ class Files:
     def read(self) -> dict[str, list[str]]:
         """The checkpoints by file."""
         return read(self.all)
+
+    def read_ends(self) -> dict[str, list[str]]:
+        """The newest checkpoints by file: for every start, which mustn't grow with the log."""
+        return read(self.all, most=LATELY_BYTES)
 
 
 def files_of(settings: Settings) -> Files:
@@ -85,16 +90,22 @@ def covered(path: Path) -> int:
     return max((int(found[1]) for found in sizes if found), default=0)
 
 
-def read(files: Sequence[Path]) -> dict[str, list[str]]:
-    """The checkpoints by file. `Fatal` for one that is there and can't be read: it may tell of a rollback."""
+def read(files: Sequence[Path], most: int = 0) -> dict[str, list[str]]:
+    """The checkpoints by file, of its last `most` bytes if not 0.
+
+    `Fatal` for one that is there and can't be read: it may tell of a rollback.
+    """
     try:
-        return {str(path): _notes(path) for path in files if path.exists()}
+        return {str(path): _notes(path, most) for path in files if path.exists()}
     except OSError as error:
         raise Fatal("a file of published checkpoints can't be read", code="checkpoints_unreadable") from error
 
 
-def _notes(path: Path) -> list[str]:
-    return lines_of(path.read_text(encoding="utf-8", errors="replace"))
+def _notes(path: Path, most: int) -> list[str]:
+    with path.open("rb") as file:
+        if most:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return lines_of(file.read().decode("utf-8", "replace"))
 
 
 def lines_of(text: str) -> list[str]:

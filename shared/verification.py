@@ -64,7 +64,11 @@ class Verification:
         self._checkpoints = 0
 
     def begin(self, connection: sa.Connection) -> None:
-        """Read every checkpoint; those that aren't ours are problems of their own."""
+        """Read every checkpoint; those that aren't ours are problems of their own.
+
+        Done again, it goes on behind what was looked at already.
+        """
+        self._claims.clear()
         self._beginnings = beginnings(connection)
         own = connection.execute(sa.select(audit_checkpoint.c.note)).scalars().all()
         self._checkpoints = len(own)
@@ -78,7 +82,7 @@ class Verification:
             except ValueError as error:
                 self._tell(f"a checkpoint in {where} can't be trusted: {error}")
                 continue
-            if not is_given_up(found, self._beginnings):
+            if found.size > self._edge.size and not is_given_up(found, self._beginnings):
                 self._claims.setdefault(found.size, []).append((where, found.root))
 
     def go_on(self, connection: sa.Connection) -> bool:
@@ -112,10 +116,13 @@ class Verification:
 
     def _end(self, connection: sa.Connection, *, gap: bool) -> None:
         size = self._edge.size
+        last = sa.select(audit_leaf.c.seq).where(audit_leaf.c.seq == size - 1)
+        if size and connection.execute(last).first() is None:
+            self._tell(f"entry {size - 1} was here, and is gone")
         if gap:
             self._tell(f"entry {size} is missing or out of order")
         for claimed, places in sorted(self._claims.items()):
-            for where in (place for place, _ in places if claimed):
+            for where, _ in places:
                 self._tell(f"{where} covers {claimed} entries, {size} are here")
         if not gap and self._restored != [one.kept for one in self._beginnings]:
             self._tell("what is said of restored copies doesn't match the entries")

@@ -350,3 +350,28 @@ async def test_a_long_log_is_verified_piece_by_piece(kernel: Kernel) -> None:
     assert (verdict.size, verdict.ok) == (9_000, True)
     await tamper(kernel, "DELETE FROM audit_leaf WHERE seq BETWEEN 3000 AND 8000")
     assert "entry 3000 is missing or out of order" in (await kernel.audit.verify()).problems
+
+
+async def test_who_asks_often_has_only_what_is_new_gone_through(settings_for: Make) -> None:
+    clock = HandClock()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        await fill(kernel)
+        await kernel.audit.checkpoint("test")
+        assert (await kernel.audit.verify_lately()).size == SIZE
+        await fill(kernel, 5)
+        await kernel.audit.checkpoint("test")
+        verdict = await kernel.audit.verify_lately()
+        assert (verdict.size, verdict.ok) == (SIZE + 5, True), verdict
+        await tamper(kernel, f"DELETE FROM audit_leaf WHERE seq>={SIZE + 2}")
+        assert not (await kernel.audit.verify_lately()).ok
+
+
+async def test_an_old_entry_that_was_changed_is_found_within_the_hour(settings_for: Make) -> None:
+    clock = HandClock()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        await fill(kernel)
+        assert (await kernel.audit.verify_lately()).ok
+        await tamper(kernel, "UPDATE audit_leaf SET data='{}' WHERE seq=3")
+        assert (await kernel.audit.verify_lately()).ok, "that is what it doesn't look at"
+        clock.move(3_601)
+        assert not (await kernel.audit.verify_lately()).ok
