@@ -219,7 +219,10 @@ async def dialled(line: Line, server: str, protocol: type) -> RemotePort:
         raise Fatal(f"The server {server} can't be reached as configured.", code="unreachable") from error
     missing = [name for name in methods(protocol) if f"{server}_{name}" not in tools]
     if missing:
-        raise ConfigError(f"the server {server} lacks {', '.join(missing)}, which {protocol.__name__} needs")
+        hint = "start it with --toolsets all, and not read-only"
+        raise ConfigError(
+            f"the server {server} lacks {', '.join(missing)}, which {protocol.__name__} needs: {hint}"
+        )
     return RemotePort(line, {name: _method(server, name, protocol, tools) for name in methods(protocol)})
 
 

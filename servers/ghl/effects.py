@@ -186,8 +186,13 @@ async def _told(ghl: Ghl, shown: Raw, sent: Mapping[str, str | int], phone_of: s
     if "customFields" not in shown and any(name in contacts.CUSTOM for name in sent):
         shown = await ghl.api.get_contact(str(shown["id"]))
     dropped: list[Json] = list(contacts.discarded(sent, shown, await ghl.location.terms()))
-    told: dict[str, Json] = {"discarded": dropped}
-    return told | ({"left_out": ["phone"], "phone_of": phone_of} if phone_of else {})
+    return {"discarded": dropped, **_left_out(phone_of)}
+
+
+def _left_out(phone_of: str, *more: str) -> dict[str, Json]:
+    """What we did not even send, and who has the number."""
+    names: list[Json] = [*(["phone"] if phone_of else []), *more]
+    return ({"left_out": names} if names else {}) | ({"phone_of": phone_of} if phone_of else {})
 
 
 def _doubtful(refusal: Invalid) -> SwarmError:
@@ -242,11 +247,14 @@ async def _update(ghl: Ghl, permit: Permit, current: Raw, record: ContactRecord)
     change = contacts.change(replace(record, phone="") if phone_of else record, current, terms)
     detail: dict[str, Json] = {"created": False, "matched": same(current, record.email)}
     if change.body:
-        change, told = await _put(ghl, permit, contact_id, change, phone_of)
+        change, told, phone_of = await _put(ghl, permit, contact_id, change, phone_of)
         detail |= told
     if change.tags:
         await ghl.api.add_tags(await permit.again() if change.body else permit, contact_id, change.tags)
+    # The vendor takes a company at creation only.
+    company = ["company"] if record.company not in {"", str(current.get("companyName") or "")} else []
     detail |= {"before": dict(change.before), "after": dict(change.after), "tags_added": list(change.tags)}
+    detail |= _left_out(phone_of, *company)
     if reason := why_blocked(current):
         detail["blocked"] = reason
     return Receipt(contact_id, detail)
@@ -254,8 +262,11 @@ async def _update(ghl: Ghl, permit: Permit, current: Raw, record: ContactRecord)
 
 async def _put(
     ghl: Ghl, permit: Permit, contact_id: str, change: Change, phone_of: str
-) -> tuple[Change, dict[str, Json]]:
-    """Send the change and read back; a phone that turns out to be another contact's is taken out of it."""
+) -> tuple[Change, dict[str, Json], str]:
+    """Send the change and read back; a phone that turns out to be another contact's is taken out of it.
+
+    Returns what was sent, what was not stored, and who else has the phone.
+    """
     try:
         shown = await ghl.api.update_contact(permit, contact_id, change.body)
     except Invalid as refusal:
@@ -263,9 +274,9 @@ async def _put(
             raise
         phone_of, change = _named(refusal) or "another", contacts.without(change, "phone")
         if not change.body:
-            return change, {"discarded": [], "left_out": ["phone"], "phone_of": phone_of}
+            return change, {"discarded": []}, phone_of
         shown = await ghl.api.update_contact(await permit.again(), contact_id, change.body)
-    return change, await _told(ghl, {"id": contact_id, **shown}, change.after, phone_of)
+    return change, await _told(ghl, {"id": contact_id, **shown}, change.after, phone_of), phone_of
 
 
 def _named(refusal: Invalid) -> str:

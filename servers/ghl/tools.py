@@ -155,7 +155,7 @@ async def upsert_contact(ghl: Ghl, contact: ContactRecord, idempotency_key: Key 
     """Create the contact, or update the one with the same address. `reference` is its id.
 
     `detail` says what changed, what the vendor discarded, and what was left out: a phone number that another
-    contact has is never written.
+    contact has, and the company of a contact that is there already, are never written.
     """
     return await effects.upsert_contact(ghl, contact, idempotency_key)
 

@@ -149,8 +149,9 @@ async def test_a_custom_field_is_written_by_its_id_only(bench: Bench) -> None:
 
 
 async def test_a_company_is_not_sent_in_an_update_which_the_vendor_refuses(bench: Bench) -> None:
-    await bench.somebody("jane@corp.example")
-    assert (await bench.upsert()).status == "applied"
+    await bench.somebody("jane@corp.example", companyName="Old Corp")
+    outcome = await bench.upsert()
+    assert (outcome.status, outcome.detail["left_out"]) == ("applied", ["company"])
     assert [e for e in bench.asked("PUT") if "companyName" in e.body] == []
 
 
