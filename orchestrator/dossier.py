@@ -91,6 +91,7 @@ class Detail:
     """A campaign as a reviewer sees it: one page of its people."""
 
     id: str
+    run_id: str
     name: str
     type: str
     tier: str
@@ -181,6 +182,7 @@ def _detail(connection: sa.Connection, campaign_id: str, page: int, size: int, r
     read = frozenset(views(row).get(reader, ()))
     return Detail(
         id=row.id,
+        run_id=row.run_id,
         name=row.name,
         type=row.type,
         tier=row.tier,

@@ -30,7 +30,7 @@ from orchestrator.dossier import (
 from orchestrator.drafts import Text, Texts, changes, merged, most_changed, print_of, refuse_unfit, write
 from orchestrator.finding import Finding
 from orchestrator.intake import read_leads
-from orchestrator.provenance import AGENT, WAITING, Wording, current_in, keep_in
+from orchestrator.provenance import AGENT, TEMPLATE, WAITING, Wording, current_in, keep_in
 from orchestrator.rules import Rules
 from shared.audit import Entry, append
 from shared.clock import iso
@@ -189,7 +189,7 @@ def _replace(
     enrollments = [ENROLLMENT.validate_json(p.enrollment) for p in people]
     content = campaign_fingerprint(DRAFT.validate_json(row.draft), enrollments)
     at = iso(app.kernel.clock.now())
-    identifier = keep_in(connection, now, after, by=AGENT, departs_from=before.id, why=why, at=at)
+    identifier = keep_in(connection, now, after, by=AGENT, departs_from=_origin(before), why=why, at=at)
     decide(connection, now, views={}, words_read={}, authors=[], template=f"words:{print_of(after)}")
     change_row(app.kernel, connection, row.id, version=row.version + 1, fingerprint=content)
     payload: dict[str, Json] = {
@@ -200,6 +200,11 @@ def _replace(
     }
     append(connection, [Entry("review.words_submitted", row.id, payload, AGENT)], app.kernel.clock.now())
     return int(row.version) + 1
+
+
+def _origin(before: Wording) -> str:
+    """What the new words depart from: a template by its words, or an agent's earlier ones."""
+    return before.departs_from if before.written_by == TEMPLATE else f"agent's words {before.id}"
 
 
 def _store(connection: sa.Connection, row: Row, one: _Checked) -> None:

@@ -14,7 +14,6 @@ from shared.effect import digest
 from shared.lead import Lead
 from shared.pipeline_schema import campaign_lead, lead, run_lead
 
-PAGE = 500
 WHY = "what we know of them changed since research"
 
 
@@ -29,31 +28,19 @@ def moved_in(
     connection: sa.Connection, run_id: str, campaign_ids: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """Campaign and lead of everybody in these campaigns who would be written to and has changed, or is gone."""
-    here, after = campaign_lead.c, ("", "")
-    while True:
+    here = campaign_lead.c
+    for campaign_id in campaign_ids:
         query = (
-            sa.select(here.campaign_id, here.lead_id, lead.c.data, run_lead.c.seen)
+            sa.select(here.lead_id, lead.c.data, run_lead.c.seen)
             .join(lead, lead.c.id == here.lead_id)
             .join(run_lead, sa.and_(run_lead.c.lead_id == here.lead_id, run_lead.c.run_id == run_id))
-            .where(
-                here.campaign_id.in_(campaign_ids),
-                here.state == "drafted",
-                sa.or_(
-                    here.campaign_id > after[0],
-                    sa.and_(here.campaign_id == after[0], here.lead_id > after[1]),
-                ),
-            )
-            .order_by(here.campaign_id, here.lead_id)
-            .limit(PAGE)
+            .where(here.campaign_id == campaign_id, here.state == "drafted")
+            .order_by(here.lead_id)
         )
-        rows = connection.execute(query).all()
-        for row in rows:
+        for row in connection.execute(query):
             # Runs that were scored by an older version know no fingerprint.
             if row.seen and row.seen != lead_fingerprint(LEAD.validate_json(row.data)):
-                yield row.campaign_id, row.lead_id
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1].campaign_id, rows[-1].lead_id)
+                yield campaign_id, row.lead_id
 
 
 def hold_moved(connection: sa.Connection, run_id: str, campaign_id: str) -> int:

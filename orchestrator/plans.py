@@ -31,7 +31,6 @@ from shared.pipeline_schema import artefact, campaign, campaign_lead, run
 
 STRATEGY = TypeAdapter(Strategy)
 CHOICES = TypeAdapter(dict[str, Choice])
-PAGE = 500
 WAITING = ("drafted", "pending_review")
 LEFT_OUT = "left out of the plan"
 Row = Any  # a row of campaign_lead with its campaign's line
@@ -221,28 +220,18 @@ def _check(connection: sa.Connection, run_id: str, strategy: Strategy) -> Check:
 
 
 def _people(connection: sa.Connection, run_id: str) -> Iterable[Row]:
-    """Everybody in campaigns of the run that count or may come to count, a page at a time."""
-    here, after = campaign_lead.c, ("", "")
-    while True:
+    """Everybody in campaigns of the run that count or may come to count, one campaign after the other."""
+    ours = (campaign.c.run_id == run_id, campaign.c.state.not_in(("rejected", "superseded")))
+    ids = list(connection.execute(sa.select(campaign.c.id).where(*ours).order_by(campaign.c.id)).scalars())
+    here = campaign_lead.c
+    for campaign_id in ids:
         query = (
-            sa.select(here.campaign_id, here.lead_id, here.state, here.reason, here.findings, campaign.c.line)
+            sa.select(here.state, here.reason, here.findings, campaign.c.line)
             .join(campaign, campaign.c.id == here.campaign_id)
-            .where(
-                campaign.c.run_id == run_id,
-                campaign.c.state.not_in(("rejected", "superseded")),
-                sa.or_(
-                    here.campaign_id > after[0],
-                    sa.and_(here.campaign_id == after[0], here.lead_id > after[1]),
-                ),
-            )
-            .order_by(here.campaign_id, here.lead_id)
-            .limit(PAGE)
+            .where(here.campaign_id == campaign_id)
+            .order_by(here.lead_id)
         )
-        rows = connection.execute(query).all()
-        yield from rows
-        if len(rows) < PAGE:
-            return
-        after = (rows[-1].campaign_id, rows[-1].lead_id)
+        yield from connection.execute(query)
 
 
 def _count(counted: _Counted, row: Row) -> None:

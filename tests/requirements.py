@@ -188,11 +188,22 @@ SCENARIOS = _listed(
     F24="The audit log, its key or its verification fails.",
     F25="Yesterday's backup is restored.",
 )
+PHASES = _listed(
+    "DOMAIN, Campaigns; ARCHITECTURE, Flows; SECURITY 3",
+    P1="A plan is made of findings, configuration and a person's choices, and of nothing else.",
+    P2="Implement carries out only a plan that a person approved, and refuses what moved since.",
+    P3="What is done outside by implementing is what the plan listed, no more and no less.",
+    P4="Words of an agent pass the checks that all words pass, and a person reads them as such.",
+    P5="A sample that must be opened is asked for by the server, from each reader.",
+    P6="An agent can't flood people: no further words while too many wait.",
+    P7="No message holds a hole, whatever is unknown of somebody or written in their profile.",
+    P8="LinkedIn is touched by people only.",
+)
 REQUIREMENTS: Mapping[str, Requirement] = {
     one.id: one
     for group in (
         *(INVARIANTS, GATE, DOUBT, KILL, SAFE_MODE, SUPPRESSION, APPROVAL, HALTS, LOG, LIMITS, ALERTS),
-        *(WEBHOOKS, WEB, ANCESTRY, SCENARIOS),
+        *(WEBHOOKS, WEB, ANCESTRY, SCENARIOS, PHASES),
     )
     for one in group
 }

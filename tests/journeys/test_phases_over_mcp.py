@@ -105,6 +105,7 @@ async def hosted(journey: Journey) -> AsyncIterator[Host]:
 
 
 @pytest.mark.parametrize("safe", [False, True], ids=["live", "safe mode"])
+@pytest.mark.requirement("P2", "P3")
 async def test_from_files_to_a_report_with_a_person_in_between(tmp_path: Path, safe: bool) -> None:
     async with installed(tmp_path, safe=safe) as journey, hosted(journey) as host:
         sample = write_sample(journey.home / "sample", 40)

@@ -74,6 +74,7 @@ def test_a_subject_with_an_unknown_value_is_the_configured_one() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
+@pytest.mark.requirement("P7")
 def test_nothing_from_a_profile_breaks_an_agents_words(first: str, company: str, event: str) -> None:
     lead = a_lead(first_name=first, company=company, sources=(Source("event_attendee", name=event),))
     made = written(BODY, lead)
@@ -143,6 +144,7 @@ def test_a_comparison_loses_no_character_of_either_text(before: str, after: str)
 
 
 # ── into review ──────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.both_databases
 async def test_an_agents_words_stand_in_review_for_everybody_with_who_wrote_them(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     _, (campaign_id,) = await planned(app, people(4))
@@ -174,6 +176,7 @@ async def test_steps_that_are_left_out_keep_their_words(live_kernel: Kernel) -> 
     assert after.wording.texts["A"][1].body == "A short addition of my own to what I wrote."
 
 
+@pytest.mark.requirement("P4")
 async def test_the_same_checks_hold_as_for_any_words(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     _, (campaign_id,) = await planned(app, people(3))
@@ -244,6 +247,7 @@ async def read_people(app: App, campaign_id: str, person: Person) -> int:
     return version
 
 
+@pytest.mark.requirement("P4")
 async def test_an_agents_words_are_not_approved_before_they_were_read_as_such(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     _, (campaign_id,) = await planned(app, people(3))
@@ -336,6 +340,7 @@ async def test_new_words_take_an_approved_plan_back_to_a_person(live_kernel: Ker
 
 
 # ── people must be able to keep up ───────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("P6")
 async def test_no_more_words_are_taken_while_too_many_wait(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     most = live_kernel.settings.safety.approvals.waiting_drafts
@@ -366,6 +371,7 @@ async def test_an_agent_starts_no_plan_while_too_many_campaigns_wait(live_kernel
     assert run_id
 
 
+@pytest.mark.requirement("P5")
 async def test_the_sample_of_a_batch_is_asked_for_by_the_server_and_not_by_the_page(
     live_kernel: Kernel,
 ) -> None:

@@ -116,6 +116,7 @@ def test_text_from_outside_stays_on_its_line_and_short(title: str, industry: str
 
 
 # ── a plan out of findings ───────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("P1")
 def test_a_plan_is_a_function_of_findings_configuration_and_choices_alone() -> None:
     assert list(inspect.signature(make_strategy).parameters) == ["findings", "rules", "choices", "written"]
     made = found(many(10))

@@ -100,6 +100,7 @@ async def test_an_unknown_run_phase_or_version_is_named(live_kernel: Kernel) -> 
             await artefacts.get(live_kernel, run_id, phase, version)  # type: ignore[arg-type]  # one of them
 
 
+@pytest.mark.both_databases
 async def test_the_plan_lists_every_effect_and_a_page_of_it_is_a_part_of_the_whole(
     live_kernel: Kernel,
 ) -> None:
@@ -177,6 +178,7 @@ async def test_nobody_below_an_ae_decides_about_a_plan(live_kernel: Kernel, role
         await plan_review.edit(app, run_id, LINE, Choice(), person=nobody, version=1, reason="no")
 
 
+@pytest.mark.requirement("P2")
 async def test_the_yes_is_to_what_was_shown_and_to_nothing_newer(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     run_id, (campaign_id,) = await planned(app, people(3))
@@ -210,6 +212,7 @@ async def test_a_rejected_plan_takes_its_campaigns_and_their_approvals_with_it(l
 
 
 # ── editing ──────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.both_databases
 async def test_an_edit_is_a_new_version_whose_words_are_written_anew(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     run_id, (before,) = await planned(app, people(3))
@@ -281,6 +284,7 @@ async def test_what_was_launched_can_not_be_edited(live_kernel: Kernel) -> None:
 
 
 # ── implement ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("P2")
 async def test_approved_words_alone_launch_nothing_of_a_run_that_waits_for_implement(tmp_path: Path) -> None:
     async with world(tmp_path) as it:
         run_id, (campaign_id,) = await planned(it.app, people(1))
@@ -307,6 +311,7 @@ async def implemented(it: World, run_id: str, ids: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("safe", [False, True], ids=["live", "safe mode"])
+@pytest.mark.requirement("P3")
 async def test_the_ledger_holds_exactly_the_effects_that_the_plan_listed(tmp_path: Path, safe: bool) -> None:
     async with world(tmp_path, safe=safe) as it:
         everybody = [
@@ -394,6 +399,7 @@ LEADS_MOVE = {
 
 
 @pytest.mark.parametrize("values", LEADS_MOVE.values(), ids=LEADS_MOVE)
+@pytest.mark.requirement("P2")
 async def test_nothing_is_implemented_for_people_who_are_not_as_they_were(
     live_kernel: Kernel, values: dict[str, Any]
 ) -> None:
@@ -415,6 +421,7 @@ async def test_a_look_up_that_finds_nothing_new_moves_nobody(live_kernel: Kernel
     assert (await asked_for(app, run_id)).status == "applied"
 
 
+@pytest.mark.requirement("P2")
 async def test_a_campaign_changed_since_the_yes_to_the_plan_is_refused_until_somebody_looks_again(
     live_kernel: Kernel,
 ) -> None:
@@ -525,6 +532,7 @@ async def test_a_run_that_is_being_launched_is_not_researched_anew(live_kernel: 
         await anew.research_anew(live_kernel, run_id, actor="agent")
 
 
+@pytest.mark.both_databases
 async def test_a_cancelled_run_takes_back_what_has_not_begun(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     run_id, (campaign_id,) = await ready(app, people(2))

@@ -120,6 +120,7 @@ FOOTER = RULES.outreach.sender.postal_address
     ),
     st.sampled_from(TIERS),
 )
+@pytest.mark.requirement("P7")
 def test_whatever_is_in_a_profile_both_variants_are_whole_and_differ(lead: Lead, tier: Tier) -> None:
     variants = {variant: messages_for(lead, tier, variant) for variant in VARIANTS}
     for messages in variants.values():

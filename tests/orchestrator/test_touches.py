@@ -140,6 +140,7 @@ async def test_no_more_are_shown_than_an_account_bears_in_a_day(tmp_path: Path) 
         ]  # the oldest first
 
 
+@pytest.mark.requirement("P8")
 def test_no_tool_does_a_task_and_nothing_in_the_product_writes_to_linkedin() -> None:
     assert not [tool.name for tool in TOOLS if "task" in tool.name and tool.writes]
     folder = Path(orchestrator.__file__).parent
