@@ -24,6 +24,8 @@ from shared.ports import Message
 SKIP = "skip"
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 _UNSAFE = re.compile(r"[<>{}\[\]|\\^`~*=%$#@;\"\n]|https?:|www\.|://", re.IGNORECASE)
+# Inside a sentence it would read as if something had been left out.
+_GAP = re.compile(r"\bNone\b|\bnull\b|\bnan\b|undefined|\.\.|,\s*,|\s,|\(\s*\)|\(\s|\s\)")
 _NOTHING = frozenset(
     {"", "none", "null", "nan", "n/a", "na", "undefined", "unknown", "-", "--", ".", "tbd", "test"}
 )
@@ -172,7 +174,7 @@ def _printable(name: str, value: str) -> str:
     """The value on one line, or nothing where it is no value, or more than one."""
     text = plain(value).strip(_EDGES)
     nothing = text.casefold() in _NOTHING and name != "lead.last_name"
-    if nothing or _UNSAFE.search(text) or len(text) > _LONGEST.get(name, 300):
+    if nothing or _UNSAFE.search(text) or _GAP.search(text) or len(text) > _LONGEST.get(name, 300):
         return ""
     return text if any(char.isalnum() for char in text) else ""
 

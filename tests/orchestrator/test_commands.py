@@ -352,7 +352,7 @@ def test_the_three_phases_are_shown_listed_and_refused_without_a_persons_yes(swa
         shown = swarm("artefacts", run_id, phase)
         assert (shown.code, words in shown.out) == (0, True), shown
     effects = swarm.done("artefacts", run_id, "--effects")["effects"]
-    assert len(effects) == 18
+    assert len(effects) == 22  # five for each person, and the campaign made and started
     assert swarm("artefacts", run_id, "--effects").out.count("instantly.add_lead") == 4
     for more in ((), ("--dry-run",)):
         refused = swarm("implement", run_id, *more, "--json")
