@@ -1,14 +1,9 @@
-"""Whether to try again, and when: small functions, the tenacity strategy made of them, and a memory of attempts.
+"""Whether to try again, and when: three small functions, and the tenacity strategy made of them.
 
 A read is tried again on anything retryable. A write only if it certainly had no effect, or may be repeated.
 The vendor's word (`Retry-After`, seconds or a date) comes first; else full jitter: anything up to the backoff.
-
-Whoever tries again, this layer or one above it, an operation makes at most four attempts within two minutes, and within
-ten as long as the vendor answers nobody (`Attempts`). After that it is certainly not sent, and says when it may be
-asked for again.
 """
 
-import math
 import random
 import re
 from collections.abc import Awaitable, Callable
@@ -18,18 +13,15 @@ from email.utils import parsedate_to_datetime
 import tenacity
 
 from shared.errors import InDoubt, NotSent, Retryable, SwarmError
-from shared.traffic import Traffic
-from shared.vendor_rules import RetryRules
 
-# Not sent, for a reason of our own that trying at once doesn't cure.
-WAITS = frozenset({"stopped", "too_late", "attempts_spent", "retry_budget", "breaker_open"})
-REMEMBERED = 10_000  # operations that failed lately
+BASE = 0.5  # seconds
+CAP = 20.0
 SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 
 def may_repeat(error: BaseException, *, writing: bool, repeatable: bool) -> bool:
     """Whether trying the same request again can do no harm and may help."""
-    if isinstance(error, SwarmError) and error.code in WAITS:
+    if isinstance(error, SwarmError) and error.code == "stopped":
         return False
     if isinstance(error, NotSent):
         return True
@@ -38,9 +30,9 @@ def may_repeat(error: BaseException, *, writing: bool, repeatable: bool) -> bool
     return isinstance(error, Retryable) and (repeatable or not writing)
 
 
-def backoff(rules: RetryRules, attempt: int) -> float:
-    """The longest wait before attempt + 1, in seconds: it doubles, up to a cap."""
-    return float(min(rules.longest_seconds, rules.first_seconds * 2 ** (attempt - 1)))
+def backoff(attempt: int) -> float:
+    """The longest wait before attempt + 1, in seconds: 0.5, 1, 2, … 20."""
+    return float(min(CAP, BASE * 2 ** (attempt - 1)))
 
 
 def jittered(longest: float) -> float:
@@ -61,61 +53,24 @@ def retry_after(value: str | None, now: datetime) -> float:
     return max(0.0, (moment - now).total_seconds())
 
 
-def may_retry(rules: RetryRules, lately: Traffic) -> bool:
-    """Whether one more retry stays within the budget of its account."""
-    return lately.retries + 1 <= max(rules.budget_least, lately.calls * rules.budget_percent / 100)
-
-
 def strategy(
-    rules: RetryRules,
     *,
-    left: Callable[[], float],
+    retries: int,
+    deadline: float,
     repeat: Callable[[BaseException], bool],
     sleep: Callable[[float], Awaitable[None]],
 ) -> tenacity.AsyncRetrying:
-    """At most so many further attempts, none that would begin when no time is `left` (seconds)."""
+    """At most `retries` further attempts, none begun that would end its wait after `deadline` seconds."""
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, SwarmError) else 0.0
-        return asked or jittered(backoff(rules, state.attempt_number))
-
-    def over(state: tenacity.RetryCallState) -> bool:
-        return state.attempt_number > rules.retries or state.upcoming_sleep >= left()
+        return asked or jittered(backoff(state.attempt_number))
 
     return tenacity.AsyncRetrying(
         sleep=sleep,
         retry=tenacity.retry_if_exception(repeat),
-        stop=over,
+        stop=tenacity.stop_after_attempt(retries + 1) | tenacity.stop_before_delay(deadline),
         wait=wait,
         reraise=True,
     )
-
-
-class Attempts:
-    """When operations at one vendor account were attempted lately without an answer. Times are monotonic seconds."""
-
-    def __init__(self, rules: RetryRules) -> None:
-        self._rules = rules
-        self._longest = max(rules.attempts_seconds, rules.unanswered_seconds)
-        self._made: dict[str, list[float]] = {}
-        self._well_at = -math.inf  # when the vendor answered anything at all
-
-    def ahead(self, operation: str, now: float) -> float:
-        """Seconds until another attempt may be made; 0 for now."""
-        made, rules = self._made.get(operation, []), self._rules
-        if len(made) < rules.attempts:
-            return 0.0
-        span = rules.attempts_seconds if self._well_at >= made[-1] else rules.unanswered_seconds
-        return max(0.0, made[-rules.attempts] + span - now)
-
-    def made(self, operation: str, now: float) -> None:
-        """One is being made."""
-        if len(self._made) >= REMEMBERED:
-            self._made = {name: at for name, at in self._made.items() if now - at[-1] < self._longest}
-        self._made[operation] = [*self._made.pop(operation, []), now][-self._rules.attempts :]
-
-    def answered(self, operation: str, now: float) -> None:
-        """It was answered, whatever the answer: it begins anew, and the vendor is there."""
-        self._well_at = now
-        self._made.pop(operation, None)
