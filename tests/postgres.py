@@ -35,12 +35,25 @@ GUARDS = 3  # triggers of an untouched schema
 THROWAWAY = ("alpha_swarm.throwaway=on", "fsync=off", "full_page_writes=off")
 
 
-def programs(user: Mapping[str, Any]) -> Path:
-    """Where `initdb` and `postgres` are that this user can run."""
+def programs(user: Mapping[str, Any], spare: Path) -> Path:
+    """Where `initdb` and `postgres` are that this user can run; `spare` takes a copy if they lie out of reach."""
     found = importlib.util.find_spec(BUNDLED)
-    places = [Path(found.origin).parent / "pginstall" / "bin"] if found and found.origin else []
+    bundled = Path(found.origin).parent / "pginstall" if found and found.origin else None
+    places = [bundled / "bin"] if bundled else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next(place for place in places if _runs(place / "postgres", user))
+    for place in places:
+        if _runs(place / "postgres", user):
+            return place
+    assert bundled is not None, "no PostgreSQL server is installed"
+    return _copied(bundled, spare)
+
+
+def _copied(bundled: Path, spare: Path) -> Path:
+    """The bundled server with the libraries that it looks for beside its package."""
+    package = bundled.parent
+    shutil.copytree(bundled, spare / package.name / bundled.name, symlinks=True)
+    shutil.copytree(package.with_name(f"{package.name}.libs"), spare / f"{package.name}.libs")
+    return spare / package.name / bundled.name / "bin"
 
 
 def _runs(program: Path, user: Mapping[str, Any]) -> bool:
@@ -128,7 +141,7 @@ def running(*settings: str) -> Iterator[Server]:
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
         user = {"user": "nobody", "extra_groups": []}
-    place = programs(user)
+    place = programs(user, folder)
     common: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}, **user}
     data = folder / "data"
     made = [place / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
@@ -147,7 +160,7 @@ def running(*settings: str) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-SETTINGS = ("max_connections=100", "shared_buffers=32MB", "autovacuum=off", "max_wal_size=2GB")
+SETTINGS = ("max_connections=100", "shared_buffers=32MB", "autovacuum=off", "max_wal_size=256MB")
 
 
 def _wait_for(server: Server) -> None:
