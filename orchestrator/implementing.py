@@ -7,11 +7,12 @@ asked for ─ plan approved? ─ leads and campaigns as approved? ─ dry run �
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
-from orchestrator import foreseen, outreach, runs
+from orchestrator import drift, foreseen, outreach, runs
 from orchestrator.app import App
 from orchestrator.artefacts import newest_in, put_in
 from orchestrator.dossier import ACTIVATE
@@ -26,6 +27,7 @@ from shared.schema import approval, effect
 from shared.telemetry import correlation
 
 MOST_NAMED = 20
+LARGE = 20_000  # effects; more are not compared anew each time somebody looks
 LAUNCHING = ("approved", "launching")
 NOT_YET = "not done"
 WELL = ("applied", "simulated", "replayed")
@@ -69,30 +71,57 @@ class Report:
     more: int
 
 
+REPORT = TypeAdapter(Report)
+
+
 async def implement(app: App, run_id: str, *, actor: str, dry_run: bool) -> Outcome:
     """Check everything; then, unless it is a dry run, clear what the plan covers for launch. Never raises a refusal."""
     found = await runs.get(app.kernel, run_id)
     safety = await app.kernel.switches.now()
+    if found.state == "cancelled":
+        return _refused("cancelled", "This run was cancelled; start a new one.")
     if found.launches == "on_approval":
         return await _take_up_again(app, run_id, dry_run=dry_run)
     if safety.killed and not dry_run:
         return _refused("kill_switch", REASONS["kill_switch"])
+    # What takes time is read before the write: a stop must not wait for it.
+    now = app.kernel.clock.now()
+    counts, no = await app.kernel.store.read(lambda c: _looked_at(c, run_id, iso(now)))
+    if no is None and not dry_run and await outreach.again(app, run_id):
+        counts, no = await app.kernel.store.read(lambda c: _looked_at(c, run_id, iso(now)))
+    if no is not None:
+        return no
+    if dry_run:
+        return _told("simulated", "A dry run: this would follow, and nothing of it was done.", counts)
+    since = iso(now - drift.MARGIN)
+    return await app.kernel.store.write(lambda c: _cleared_in(app.kernel, c, run_id, actor, counts, since))
 
-    def change(connection: sa.Connection) -> Outcome:
-        plan = plan_in(connection, run_id)
-        if no := _against(connection, plan, iso(app.kernel.clock.now())):
-            return no
-        counts = _counted(connection, plan)
-        if dry_run:
-            return _told("simulated", "A dry run: this would follow, and nothing of it was done.", counts)
-        if _cleared(connection, plan):
-            return _told("replayed", "This plan is being implemented, or was.", counts, plan)
-        _clear(app.kernel, connection, plan, actor, counts)
-        return _told("applied", "Cleared for launch; carried out by the worker.", counts, plan)
 
-    if not dry_run:
-        await outreach.again(app, run_id)
-    return await app.kernel.store.write(change)
+def _looked_at(
+    connection: sa.Connection, run_id: str, now: str
+) -> tuple[tuple[EffectCount, ...], Outcome | None]:
+    """What would follow, and what speaks against it."""
+    plan = plan_in(connection, run_id)
+    no = _against(connection, plan, now)
+    return ((), no) if no else (_counted(connection, plan), None)
+
+
+def _cleared_in(
+    kernel: Kernel,
+    connection: sa.Connection,
+    run_id: str,
+    actor: str,
+    counts: Sequence[EffectCount],
+    since: str,
+) -> Outcome:
+    """Once more, now that nobody else writes: what happened since it was looked at is seen, and the rest is cleared."""
+    plan = plan_in(connection, run_id, counted=False)
+    if no := _against(connection, plan, iso(kernel.clock.now()), since):
+        return no
+    if _cleared(connection, plan):
+        return _told("replayed", "This plan is being implemented, or was.", counts, plan)
+    _clear(kernel, connection, plan, actor, counts)
+    return _told("applied", "Cleared for launch; carried out by the worker.", counts, plan)
 
 
 async def _take_up_again(app: App, run_id: str, *, dry_run: bool) -> Outcome:
@@ -118,8 +147,8 @@ def _told(status: str, message: str, counts: Sequence[EffectCount], plan: Plan |
 
 
 # ── may it ───────────────────────────────────────────────────────────────────────────────────────────────
-def _against(connection: sa.Connection, plan: Plan, now: str) -> Outcome | None:
-    """What speaks against implementing this plan now, the most basic first."""
+def _against(connection: sa.Connection, plan: Plan, now: str, since: str = "") -> Outcome | None:
+    """What speaks against implementing this plan now, the most basic first. `since` as in `moved_in`."""
     if plan.state != "approved":
         where = f"/campaigns/plans/{plan.run_id}"
         state = plan.state.replace("_", " ")
@@ -136,7 +165,7 @@ def _against(connection: sa.Connection, plan: Plan, now: str) -> Outcome | None:
             f"a person looks at the plan again."
         )
         return _refused("plan_moved", message, campaigns=names, campaigns_changed=len(changed))
-    if gone := moved(connection, plan):
+    if gone := moved(connection, plan, since):
         people: list[Json] = [lead_id for _, lead_id in gone[:MOST_NAMED]]
         message = f"What we know of {len(gone)} people changed since research. Research this run again, then plan it."
         return _refused("leads_moved", message, leads=people, leads_changed=len(gone))
@@ -203,24 +232,28 @@ def _clear(
 # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────
 async def settle(app: App, campaign_id: str) -> None:
     """Once nothing of the campaign's run is being launched any more, the report is saved with what was asked."""
+    made = await app.kernel.store.read(lambda c: _settled(c, campaign_id))
+    if made is not None:
+        identifier, data = made
+        mine = (artefact.c.id == identifier, artefact.c.state == "running")
+        done = sa.update(artefact).where(*mine).values(state="done", data=data)
+        await app.kernel.store.write(lambda c: c.execute(done))
 
-    def change(connection: sa.Connection) -> None:
-        of = sa.select(campaign.c.run_id).where(campaign.c.id == campaign_id)
-        run_id = connection.execute(of).scalar_one()
-        asked = newest_in(connection, run_id, "implement")
-        busy = sa.select(campaign.c.id).where(
-            campaign.c.run_id == run_id,
-            campaign.c.state.in_(LAUNCHING),
-            campaign.c.cleared == campaign.c.version,
-        )
-        if asked is None or asked.state != "running" or connection.execute(busy.limit(1)).scalar():
-            return
-        made = report_in(connection, run_id)
-        data = json.dumps({**asked.data, "report": {**asdict(made), "state": "done"}})
-        mine = sa.update(artefact).where(artefact.c.id == asked.id)
-        connection.execute(mine.values(state="done", data=data))
 
-    await app.kernel.store.write(change)
+def _settled(connection: sa.Connection, campaign_id: str) -> tuple[str, str] | None:
+    """The implementation that has ended with this campaign, and what it says from now on."""
+    of = sa.select(campaign.c.run_id).where(campaign.c.id == campaign_id)
+    run_id = connection.execute(of).scalar_one()
+    asked = newest_in(connection, run_id, "implement")
+    busy = sa.select(campaign.c.id).where(
+        campaign.c.run_id == run_id,
+        campaign.c.state.in_(LAUNCHING),
+        campaign.c.cleared == campaign.c.version,
+    )
+    if asked is None or asked.state != "running" or connection.execute(busy.limit(1)).scalar():
+        return None
+    made = replace(report_in(connection, run_id), state="done")
+    return asked.id, json.dumps({**asked.data, "report": REPORT.dump_python(made, mode="json")})
 
 
 async def report(kernel: Kernel, run_id: str) -> Report:
@@ -229,10 +262,13 @@ async def report(kernel: Kernel, run_id: str) -> Report:
 
 
 def report_in(connection: sa.Connection, run_id: str) -> Report:
-    """As `report`, in the caller's transaction."""
+    """As `report`, in the caller's transaction. A large one that has ended is told as it was saved then."""
     asked = newest_in(connection, run_id, "implement")
     if asked is None:
         raise Invalid("implement was not asked for yet", field="run_id", code="not_found")
+    saved = asked.data.get("report")
+    if saved and sum(cast.effects for cast in foreseen.casts_in(connection, run_id, listed=True)) > LARGE:
+        return REPORT.validate_python(saved)
     since, trace = _since(connection, run_id)
     held = _traced(connection, since, trace)
     ended: dict[tuple[str, str], Counter[str]] = {}

@@ -10,15 +10,17 @@ so that one click never stands for words that nobody opened.
 """
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator import plans, runs
+from orchestrator import drift, plans, runs
 from orchestrator.accounts import need
 from orchestrator.app import App
 from orchestrator.artefacts import newest_in, put_in
+from orchestrator.foreseen import EffectCount
 from orchestrator.plans import LEFT_OUT, Plan, moved, plan_in
 from orchestrator.strategy import Choice, Line, check_choice
 from shared.approval import Person
@@ -44,37 +46,65 @@ async def approve(kernel: Kernel, run_id: str, *, person: Person, version: int, 
     Raises `Invalid` while words of it wait, `Conflict` for what changed since it was shown, or was decided.
     """
     need(person, "approve")
-    await kernel.store.write(lambda c: _approve(kernel, c, run_id, person, version, content))
+    # What takes time is read before the write: a stop must not wait for it.
+    since = iso(kernel.clock.now() - drift.MARGIN)
+    shown, gone = await kernel.store.read(lambda c: _looked_at(c, run_id))
+    yes = _Yes(person, version, content, shown.effects, gone, since)
+    await kernel.store.write(lambda c: _approve(kernel, c, run_id, yes))
     await kernel.audit.checkpoint("approval")
 
 
-def _approve(
-    kernel: Kernel, connection: sa.Connection, run_id: str, person: Person, version: int, content: str
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Yes:
+    """Whose yes, to what, and what was found of the plan right before."""
+
+    person: Person
+    version: int
+    content: str
+    effects: Sequence[EffectCount]
+    moved: Sequence[tuple[str, str]]
+    since: str
+
+
+def _looked_at(connection: sa.Connection, run_id: str) -> tuple[Plan, list[tuple[str, str]]]:
     plan = plan_in(connection, run_id)
-    if plan.state == "approved" and plan.covers.get("content") == plan.content == content:
+    return plan, moved(connection, plan)
+
+
+def _approve(kernel: Kernel, connection: sa.Connection, run_id: str, yes: _Yes) -> None:
+    plan = plan_in(connection, run_id, counted=False)
+    if plan.state == "approved" and plan.covers.get("content") == plan.content == yes.content:
         return
-    _refuse_unless_open(plan, version)
-    if content != plan.content:
+    _refuse_unless_open(plan, yes.version)
+    if yes.content != plan.content:
         raise Conflict("something of this plan was changed since you opened it; look again", code="stale")
     if plan.undecided:
         names = f"{len(plan.undecided)} campaigns still wait for somebody to read their words"
         raise Invalid(f"decide on the words first: {names}", field="plan", code="words_waiting")
     if not plan.approved:
         raise Invalid("no campaign of this plan is approved; reject it", field="plan", code="nobody_left")
-    if changed := moved(connection, plan):
+    if changed := [*yes.moved, *moved(connection, plan, yes.since)]:
         message = f"what we know of {len(changed)} people changed since research; research this run again"
         raise Conflict(message, code="moved")
-    now = iso(kernel.clock.now())
     covers: dict[str, Json] = {
         "content": plan.content,
         "campaigns": {part.id: part.fingerprint for part in plan.parts if part.state not in OUT},
-        "effects": [asdict(count) for count in plan.effects],
+        "effects": [asdict(count) for count in yes.effects],
     }
-    values = {"state": "approved", "decided_by": person.name, "decided_at": now, "covers": json.dumps(covers)}
+    now = iso(kernel.clock.now())
+    values = {
+        "state": "approved",
+        "decided_by": yes.person.name,
+        "decided_at": now,
+        "covers": json.dumps(covers),
+    }
     _set(connection, plan, **values)
-    payload: dict[str, Json] = {"version": version, "content": content, "campaigns": len(plan.approved)}
-    append(connection, [Entry("plan.approved", run_id, payload, person.name)], kernel.clock.now())
+    payload: dict[str, Json] = {
+        "version": yes.version,
+        "content": yes.content,
+        "campaigns": len(plan.approved),
+    }
+    append(connection, [Entry("plan.approved", run_id, payload, yes.person.name)], kernel.clock.now())
 
 
 async def reject(kernel: Kernel, run_id: str, *, person: Person, version: int, reason: str) -> None:
@@ -83,9 +113,10 @@ async def reject(kernel: Kernel, run_id: str, *, person: Person, version: int, r
     why = _reason(reason)
 
     def change(connection: sa.Connection) -> None:
-        plan = plan_in(connection, run_id)
+        plan = plan_in(connection, run_id, counted=False)
         _refuse_unless_open(plan, version)
-        for part in (*plan.undecided, *plan.approved):
+        stalled = [part for part in plan.parts if part.state == "stalled"]
+        for part in (*plan.undecided, *plan.approved, *stalled):
             _reject_part(kernel, connection, part.id, person, why)
         now = iso(kernel.clock.now())
         _set(connection, plan, state="rejected", decided_by=person.name, decided_at=now, reason=why)
@@ -148,7 +179,7 @@ async def edit(
     check_choice(choice, app.rules)
 
     def change(connection: sa.Connection) -> int:
-        plan = plan_in(connection, run_id)
+        plan = plan_in(connection, run_id, counted=False)
         if plan.state != "saved":
             _refuse_unless_open(plan, version)
         _line_of(plan, key)

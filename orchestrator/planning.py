@@ -8,7 +8,7 @@ Leads stream by: what is held in memory is one unfinished campaign for each line
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
@@ -68,15 +68,17 @@ async def group(app: App, run_id: str) -> dict[str, list[str]]:
     ids = await app.kernel.store.write(lambda c: _begin(c, run_id))
     lines = {line.key: line for line in strategy.lines}
     groups: dict[Likeness, list[Member]] = {}
+    held: dict[str, list[str]] = {}
     identity = f"{run_id}/{version}"
     async for lead, tier, seen in _scored(app, run_id):
         line = lines.get(_key_of(lead, tier, app.rules))
         if why := _why_not(app, line, lead, tier, seen):
-            await _hold(app, run_id, lead.id, why)
+            held.setdefault(why, []).append(lead.id)
         elif line is not None and (full := _join(app, groups, line, lead, tier)):
             ids += await _write_down(app, run_id, identity, full, line, now)
     for (key, _), members in sorted(groups.items()):
         ids += await _write_down(app, run_id, identity, members, lines[key], now)
+    await app.kernel.store.write(lambda c: _hold(c, run_id, held))
     return {"campaigns": ids}
 
 
@@ -106,10 +108,11 @@ def _why_not(app: App, line: Line | None, lead: Lead, tier: Tier, seen: str) -> 
     return LEFT_OUT if line.left_out else ""
 
 
-async def _hold(app: App, run_id: str, lead_id: str, why: str) -> None:
-    here = (run_lead.c.run_id == run_id, run_lead.c.lead_id == lead_id)
-    held = sa.update(run_lead).where(*here).values(state="held", reason=why)
-    await app.kernel.store.write(lambda c: c.execute(held))
+def _hold(connection: sa.Connection, run_id: str, held: Mapping[str, Sequence[str]]) -> None:
+    for why, ids in held.items():
+        for start in range(0, len(ids), CHUNK):
+            here = (run_lead.c.run_id == run_id, run_lead.c.lead_id.in_(ids[start : start + CHUNK]))
+            connection.execute(sa.update(run_lead).where(*here).values(state="held", reason=why))
 
 
 def _join(

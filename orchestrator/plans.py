@@ -173,13 +173,16 @@ def _update(connection: sa.Connection, plan: Artefact, **values: str) -> None:
 
 async def complete(app: App, run_id: str) -> None:
     """Every message is written and checked: the draft becomes a version that a person can decide on."""
-    await app.kernel.store.write(lambda c: _complete(c, run_id, app.rules))
+    made = await app.kernel.store.read(lambda c: _completed(c, run_id, app.rules))
+    if made is not None:
+        await app.kernel.store.write(lambda c: _put_completed(c, *made))
 
 
-def _complete(connection: sa.Connection, run_id: str, rules: Rules) -> None:
+def _completed(connection: sa.Connection, run_id: str, rules: Rules) -> tuple[str, str, str] | None:
+    """The draft's id, its state from now on, and what it says; None where there is no draft."""
     plan = newest_in(connection, run_id, "plan")
     if plan is None or plan.state != "drafting":
-        return
+        return None
     check = _check(connection, run_id, STRATEGY.validate_python(plan.data["strategy"]))
     launches = connection.execute(sa.select(run.c.launches).where(run.c.id == run_id)).scalar_one()
     state = "saved" if launches == "on_approval" or not check.people else "pending_review"
@@ -192,7 +195,12 @@ def _complete(connection: sa.Connection, run_id: str, rules: Rules) -> None:
         "strategy": STRATEGY.dump_python(final, mode="json"),
         "check": CHECK.dump_python(check, mode="json"),
     }
-    _update(connection, plan, data=canonical(data).decode(), state=state)
+    return plan.id, state, canonical(data).decode()
+
+
+def _put_completed(connection: sa.Connection, identifier: str, state: str, data: str) -> None:
+    draft = (artefact.c.id == identifier, artefact.c.state == "drafting")
+    connection.execute(sa.update(artefact).where(*draft).values(state=state, data=data))
 
 
 @dataclass(slots=True)
@@ -297,13 +305,13 @@ async def plan_of(kernel: Kernel, run_id: str, version: int = 0) -> Plan:
     return await kernel.store.read(lambda c: plan_in(c, run_id, version))
 
 
-def plan_in(connection: sa.Connection, run_id: str, version: int = 0) -> Plan:
-    """As `plan_of`, in the caller's transaction."""
+def plan_in(connection: sa.Connection, run_id: str, version: int = 0, *, counted: bool = True) -> Plan:
+    """As `plan_of`, in the caller's transaction. Not `counted`: without people and effects, for a write transaction."""
     found = newest_in(connection, run_id, "plan", version)
     if found is None:
         message = "this run has no plan yet; plan it first" if not version else "there is no such version"
         raise Invalid(message, field="run_id", code="not_found")
-    parts = tuple(_parts(connection, run_id))
+    parts = tuple(_parts(connection, run_id, counted=counted))
     launches = connection.execute(sa.select(run.c.launches).where(run.c.id == run_id)).scalar_one()
     return Plan(
         run_id=run_id,
@@ -320,28 +328,35 @@ def plan_in(connection: sa.Connection, run_id: str, version: int = 0) -> Plan:
         strategy=STRATEGY.validate_python(found.data["strategy"]),
         check=CHECK.validate_python(found.data["check"]) if "check" in found.data else None,
         parts=parts,
-        effects=foreseen.counts(foreseen.casts_in(connection, run_id)),
+        effects=foreseen.counts(foreseen.casts_in(connection, run_id)) if counted else (),
         content=content_of(found.version, parts),
         covers=found.covers,
     )
 
 
-def _parts(connection: sa.Connection, run_id: str) -> Iterable[Part]:
-    column, one = campaign_lead.c, campaign.c
-    held = sa.func.sum(sa.case((column.state == "held", 1), else_=0))
-    query = (
-        sa.select(campaign, sa.func.count(column.lead_id).label("everybody"), held.label("held"))
-        .outerjoin(campaign_lead, column.campaign_id == one.id)
-        .where(one.run_id == run_id, one.state != "superseded")
-        .group_by(one.id)
-        .order_by(one.line, one.id)
-    )
-    for row in connection.execute(query):
-        out = int(row.held or 0)
+def _parts(connection: sa.Connection, run_id: str, *, counted: bool) -> Iterable[Part]:
+    one = campaign.c
+    query = sa.select(campaign).where(one.run_id == run_id, one.state != "superseded")
+    rows = connection.execute(query.order_by(one.line, one.id)).all()
+    people = _counts(connection, run_id) if counted else {}
+    for row in rows:
+        everybody, held = people.get(row.id, (0, 0))
         yield Part(
             row.id, row.line, row.name, row.state, row.version, row.fingerprint,
-            row.everybody - out, out, row.decided_by,
+            everybody - held, held, row.decided_by,
         )  # fmt: skip
+
+
+def _counts(connection: sa.Connection, run_id: str) -> Mapping[str, tuple[int, int]]:
+    """By campaign: its people, and how many of them are held."""
+    held = sa.func.sum(sa.case((campaign_lead.c.state == "held", 1), else_=0))
+    query = (
+        sa.select(campaign_lead.c.campaign_id, sa.func.count(), held)
+        .join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
+        .where(campaign.c.run_id == run_id)
+        .group_by(campaign_lead.c.campaign_id)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
 
 
 def content_of(version: int, parts: Iterable[Part]) -> str:
@@ -352,7 +367,10 @@ def content_of(version: int, parts: Iterable[Part]) -> str:
     return digest("plan-content/v1", version, known)
 
 
-def moved(connection: sa.Connection, plan: Plan) -> list[tuple[str, str]]:
-    """Campaign and lead of everybody the plan would write to who isn't as research saw them any more."""
+def moved(connection: sa.Connection, plan: Plan, since: str = "") -> list[tuple[str, str]]:
+    """Campaign and lead of everybody the plan would write to who isn't as research saw them any more.
+
+    `since` as in `moved_in`.
+    """
     open_ones = [part.id for part in plan.parts if part.state in (*WAITING, "approved", "stalled")]
-    return list(moved_in(connection, plan.run_id, open_ones))
+    return list(moved_in(connection, plan.run_id, open_ones, since))

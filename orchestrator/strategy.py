@@ -8,7 +8,9 @@ everything else is configuration.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from orchestrator.campaigns import Campaign, hypothesis, make_campaign
 from orchestrator.findings import Findings, Group, Share, Track
@@ -17,6 +19,8 @@ from orchestrator.outreach_rules import CampaignType, Depth, TierTreatment
 from orchestrator.rules import Rules
 from shared.errors import Invalid
 from shared.lead import Tier
+
+Hour = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,10 @@ class Choice:
     depth: Depth | Literal[""] = ""
     sequence: str = ""
     hook: str = ""
-    hypothesis: str = ""
-    daily_limit: int = 0
-    start: str = ""
-    end: str = ""
+    hypothesis: Annotated[str, Field(max_length=500)] = ""
+    daily_limit: Annotated[int, Field(ge=0)] = 0
+    start: Hour = ""
+    end: Hour = ""
     linkedin: Literal["", "no"] = ""
     leave_out: bool = False
 

@@ -414,6 +414,31 @@ async def test_nothing_is_implemented_for_people_who_are_not_as_they_were(
     assert await wanted(app) == []
 
 
+async def test_nobody_approves_a_plan_for_people_who_are_not_as_they_were(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    run_id, (campaign_id,) = await planned(app, people(2))
+    await say_yes(app, campaign_id)
+    await changed(app, (await in_run(app, run_id))[0].lead_id, title="Somebody Else")
+    with pytest.raises(Conflict) as refused:
+        await agreed(app, run_id)
+    assert refused.value.code == "moved"
+
+
+@pytest.mark.requirement("P2")
+async def test_a_change_between_the_look_and_the_clearing_is_seen(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    run_id, (campaign_id,) = await ready(app, people(2))
+    before = iso(live_kernel.clock.now())
+    counts, no = await live_kernel.store.read(lambda c: implementing._looked_at(c, run_id, before))
+    assert no is None
+    await changed(app, (await in_run(app, run_id))[0].lead_id, title="Somebody Else")
+    refused = await live_kernel.store.write(
+        lambda c: implementing._cleared_in(live_kernel, c, run_id, "agent", counts, before)
+    )
+    assert refused.reason == "leads_moved"
+    assert (await the(app, campaign_id)).cleared == 0
+
+
 async def test_a_look_up_that_finds_nothing_new_moves_nobody(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     run_id, _ = await ready(app, people(1))
@@ -486,6 +511,30 @@ async def test_a_stalled_launch_that_was_asked_for_is_taken_up_again(tmp_path: P
         assert await launched(it.app, campaign_id) == "live"
 
 
+async def test_what_stalled_is_not_taken_up_again_once_its_plan_was_rejected(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        run_id, (campaign_id,) = await ready(it.app, people(2))
+        assert (await asked_for(it.app, run_id)).status == "applied"
+        await outreach.stall(it.app, campaign_id, "the vendor was away")
+        await plan_review.reject(it.kernel, run_id, person=AE, version=1, reason="not now")
+        assert (await asked_for(it.app, run_id)).reason == "needs_approval"
+        assert await wanted(it.app) == []
+        assert ((await the(it.app, campaign_id)).state, await run_state(it.app, run_id)) == (
+            "rejected",
+            "finished",
+        )
+
+
+async def test_what_stalled_is_not_taken_up_again_for_people_who_changed(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        run_id, (campaign_id,) = await ready(it.app, people(2))
+        assert (await asked_for(it.app, run_id)).status == "applied"
+        await outreach.stall(it.app, campaign_id, "the vendor was away")
+        await changed(it.app, (await in_run(it.app, run_id))[0].lead_id, title="Somebody Else")
+        assert (await asked_for(it.app, run_id)).reason == "leads_moved"
+        assert ((await the(it.app, campaign_id)).state, await wanted(it.app)) == ("stalled", [])
+
+
 async def test_a_stalled_launch_whose_yes_ran_out_needs_its_words_and_implement_again(
     tmp_path: Path,
 ) -> None:
@@ -543,7 +592,7 @@ async def test_a_cancelled_run_takes_back_what_has_not_begun(live_kernel: Kernel
     assert (found.state, found.message) == ("cancelled", "wrong list")
     assert await queue(live_kernel) == []
     assert await anew.cancel(live_kernel, run_id, actor="agent", reason="again") == (False, [])
-    assert (await asked_for(app, run_id)).status == "refused"
+    assert (await asked_for(app, run_id)).reason == "cancelled"
 
 
 async def test_cancelling_pauses_what_is_being_launched(live_kernel: Kernel) -> None:
