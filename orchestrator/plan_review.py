@@ -83,7 +83,7 @@ def _approve(kernel: Kernel, connection: sa.Connection, run_id: str, yes: _Yes) 
         raise Invalid(f"decide on the words first: {names}", field="plan", code="words_waiting")
     if not plan.approved:
         raise Invalid("no campaign of this plan is approved; reject it", field="plan", code="nobody_left")
-    if changed := [*yes.moved, *moved(connection, plan, yes.since)]:
+    if changed := {*yes.moved, *moved(connection, plan, yes.since)}:
         message = f"what we know of {len(changed)} people changed since research; research this run again"
         raise Conflict(message, code="moved")
     covers: dict[str, Json] = {
