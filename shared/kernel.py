@@ -26,6 +26,7 @@ from shared.store import PATIENCE, Store, Unavailable, open_store
 from shared.suppression import Suppression
 from shared.switches import Switches
 from shared.telemetry import logger
+from shared.tls import trusted
 from shared.vault import Vault
 from shared.witnesses import Witnesses
 
@@ -95,7 +96,9 @@ async def open_kernel(
     keys = load_keys(settings.home)
     async with (
         open_store(settings.database_url, patience) as store,
-        httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as http,
+        httpx.AsyncClient(
+            transport=transport, verify=trusted(), follow_redirects=False, trust_env=False
+        ) as http,
     ):
         due = settings.safety.checkpoints
         witnesses = Witnesses(store, clock, http, keys.audit_public, due.witnesses)

@@ -22,11 +22,9 @@ import asyncio
 import json
 import re
 import secrets
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +40,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock, SystemClock, iso
 from shared.sockets import listen
+from shared.tls import trusted
 
 FaultKind = Literal[
     "drop_before",
@@ -125,11 +124,6 @@ class Sandbox:
         self._held_back: list[tuple[str, bytes, Mapping[str, str]]] = []
         self.state: dict[str, Any] = self._load()
 
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """Built once, and only for the first delivery: it costs more than that."""
-        return ssl.create_default_context()
-
     def _load(self) -> dict[str, Any]:
         if self._file is None or not self._file.exists():
             return self._initial()
@@ -193,7 +187,7 @@ class Sandbox:
             await self._post(*delivery)
 
     async def _post(self, url: str, data: bytes, headers: Mapping[str, str]) -> None:
-        async with httpx.AsyncClient(timeout=10, verify=self._tls, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=10, verify=trusted(), trust_env=False) as http:
             for attempt in range(DELIVERIES):
                 try:
                     answer = await http.post(url, content=data, headers=dict(headers))

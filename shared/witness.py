@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from shared.tls import trusted
+
 
 @dataclass(frozen=True, slots=True)
 class Witness:
@@ -45,5 +47,5 @@ class Witness:
 @asynccontextmanager
 async def open_witness(address: str) -> AsyncIterator[Witness]:
     """A witness for the emulators at that address."""
-    async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=address, verify=trusted(), trust_env=False, timeout=60) as http:
         yield Witness(http)

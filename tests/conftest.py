@@ -1,5 +1,7 @@
 """What every test may ask for: settings on a temporary home, an open kernel, vendor emulators on loopback."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +17,17 @@ from tests.postgres import THROWAWAY, Server, name_in, running
 
 CONFIG = Path(__file__).parent.parent / "config"
 CONTRACTS = Path(__file__).parent.parent.parent / "shared" / "contracts"
+MEMORY = Path("/dev/shm")
+ROOM = 2 * 2**30
+
+
+def pytest_configure() -> None:
+    """Let temporary homes lie in memory: a durable commit waits for the disk, and the tests make thousands.
+
+    What a crash of the machine would lose no test can tell; those that kill a process need no disk.
+    """
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -111,7 +111,7 @@ async def test_the_effects_of_a_plan_are_paged_like_any_list(app: App) -> None:
         cursor, left = page.next_cursor, page.omitted
         seen += len(page.effects)
         assert all("@" not in one.lead_id for one in page.effects)
-    assert (seen, left) == (482, 0)
+    assert (seen, left) == (602, 0)
 
 
 async def test_a_persons_history_is_cut_to_the_latest_and_says_so(app: App) -> None:
