@@ -48,6 +48,7 @@ COMMANDS = {
     "handoffs": "queues",
     "replies": "queues",
     "metrics": "metrics",
+    "schedules": "schedules",
     "backup": "keeping",
     "restore": "keeping",
     "recover": "keeping",

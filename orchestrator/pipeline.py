@@ -3,6 +3,7 @@
 research   collect ─ per batch of 100: enrich ─ score ─ findings
 plan       group ─ per campaign: write words and check ─ review        (the flow ends; a person decides)
 launch     begin ─ per batch: CRM ─ create draft ─ per batch: add people ─ activate ─ settle
+schedule   carry out ─ done, or failed                                 (`schedules.py`)
 
 What goes wrong in a stage is told to the flow as a sentence of ours: the engine never keeps an exception.
 """
@@ -11,10 +12,21 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from orchestrator import crm, enrolment, implementing, outreach, planning, research, runs, surveying
+from orchestrator import (
+    crm,
+    enrolment,
+    implementing,
+    outreach,
+    planning,
+    research,
+    runs,
+    schedules,
+    surveying,
+)
 from orchestrator.app import App
 from orchestrator.engine import Args, Flow, Stage, Step
 from orchestrator.enrichment import enrich_batch
+from orchestrator.timetable import TIMETABLE
 from shared.effect import Json
 from shared.errors import Fatal, Retryable, SwarmError
 from shared.telemetry import logger
@@ -46,6 +58,7 @@ def flows(app: App) -> Mapping[str, Flow]:
         "plan": flow(lambda step, args: _guarded(step, args, _plan)),
         "run": flow(lambda step, args: _guarded(step, args, _research, _plan)),
         "launch": flow(_launched),
+        "schedule": flow(schedules.flow(TIMETABLE)),
     }
 
 

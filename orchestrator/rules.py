@@ -1,4 +1,4 @@
-"""The business rules as configured: `scoring.yaml`, `outreach.yaml`, `routing.yaml` and the templates.
+"""The business rules as configured: scoring, outreach, routing and schedules (`.yaml`), and the templates.
 
 Every number and name a rule needs is here, validated; code holds only how they are applied.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.outreach_rules import CampaignType, Depth, OutreachRules
+from orchestrator.schedule_rules import ScheduleRules
 from orchestrator.scoring_rules import Days, Points, ScoringRules
 from orchestrator.titles import phrase, vocabulary
 from shared.errors import ConfigError
@@ -204,6 +205,7 @@ class Rules:
     scoring: ScoringRules
     outreach: OutreachRules
     routing: RoutingRules
+    schedules: ScheduleRules
     templates: Mapping[CampaignType, Template]
     free_mail: frozenset[str]
 
@@ -233,6 +235,7 @@ def load_rules(folder: Path) -> Rules:
         scoring=read_yaml(folder / "scoring.yaml", ScoringRules),
         outreach=outreach,
         routing=read_yaml(folder / "routing.yaml", RoutingRules),
+        schedules=read_yaml(folder / "schedules.yaml", ScheduleRules),
         templates=templates,
         free_mail=frozenset(read_yaml(folder / "safety.yaml", SafetyFile).free_mail),
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import artefacts, dossier, handoff_tools, phase_tools, runs, stop_tools
+from orchestrator import artefacts, dossier, handoff_tools, phase_tools, runs, schedules, stop_tools
 from orchestrator.app import App
 from orchestrator.intake import LEAD
 from orchestrator.outreach_rules import Depth
@@ -20,6 +20,7 @@ from orchestrator.rendering import DEPTHS
 from orchestrator.situation import situation
 from orchestrator.summary import summarise
 from orchestrator.timeline import history
+from orchestrator.timetable import TIMETABLE
 from orchestrator.views import (
     AuditEntry,
     AuditPage,
@@ -53,7 +54,8 @@ def _counts(found: dict[str, int]) -> tuple[Count, ...]:
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
 @reads("Status of the system", open_world=False)
 async def get_status(app: App) -> StatusView:
-    """Every switch, what stands still, how effects ended, and how many campaigns wait for a person."""
+    """Every switch, what stands still or lags, how effects ended, and how many campaigns wait for a person."""
+    again = await schedules.standing(app.kernel, app.rules.schedules, TIMETABLE)
     found = await situation(app.kernel)
     safety, head = found.safety, await app.kernel.audit.head()
     return StatusView(
@@ -68,6 +70,7 @@ async def get_status(app: App) -> StatusView:
         audit_entries=head.size,
         audit_unsigned=head.exposed,
         reviews_waiting=len(await dossier.queue(app.kernel)),
+        late=tuple(f"{one.name}: {one.lag_seconds / 60:.0f} min behind" for one in again if one.late),
     )
 
 

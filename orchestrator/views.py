@@ -26,6 +26,7 @@ class StatusView:
     audit_entries: int
     audit_unsigned: int
     reviews_waiting: int
+    late: tuple[str, ...] = ()  # what is done again and again, and lags
 
 
 @dataclass(frozen=True, slots=True)

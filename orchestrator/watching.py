@@ -6,14 +6,14 @@ look ─▶ facts ─ decide (pure) ─▶ alerts ─ raised or cleared in the t
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import standstill
+from orchestrator import schedules, standstill
 from shared import published
 from shared.alerts import Alert, Alerts, Severity
 from shared.clock import iso
@@ -36,7 +36,7 @@ WATCHED = frozenset(
     {
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
-        *("checkpoint", "worker_part", "credentials", "disk", "spool"),
+        *("checkpoint", "worker_part", "credentials", "disk", "spool", "schedule"),
     }
 )
 
@@ -61,15 +61,20 @@ class Facts:
     lost: Mapping[str, str] = field(
         default_factory=dict
     )  # vendor account without valid credentials → since when
+    late: tuple[schedules.Standing, ...] = ()  # what is done again and again, and lags
 
 
-async def work(kernel: Kernel, alerts: Alerts, broken: Mapping[str, str]) -> int:
+async def work(
+    kernel: Kernel, alerts: Alerts, broken: Mapping[str, str], late: Sequence[schedules.Standing] = ()
+) -> int:
     """One look, and everything that follows from it. Returns how many alerts stand.
 
-    `broken`: parts of the worker that failed the last time, with the kind of error. Raises `Unavailable`, told.
+    `broken`: parts of the worker that failed the last time, with the kind of error; `late`: schedules that lag.
+    Raises `Unavailable`, told.
     """
     try:
-        found = decide(await look(kernel, broken), kernel.settings.safety.alerts)
+        facts = replace(await look(kernel, broken), late=tuple(late))
+        found = decide(facts, kernel.settings.safety.alerts)
         await alerts.see(found, WATCHED)
         await alerts.deliver()
     except Unavailable:
@@ -161,7 +166,8 @@ def _unpublished(connection: sa.Connection, covered: Mapping[str, int], now: dat
 # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────
 def decide(facts: Facts, rules: AlertRules) -> list[Alert]:
     """Everything that a person must be told of, as things stand."""
-    return [*_stopped(facts), *_waiting(facts, rules), *_too_many(facts, rules), *_broken(facts, rules)]
+    here = (*_broken(facts, rules), *_behind(facts))
+    return [*_stopped(facts), *_waiting(facts, rules), *_too_many(facts, rules), *here]
 
 
 def _stopped(facts: Facts) -> Iterator[Alert]:
@@ -239,6 +245,14 @@ def _broken(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     if facts.free_mb < rules.disk_free_mb:
         text = "the disk that holds the data is nearly full"
         yield Alert("disk", "critical", text, round(facts.free_mb), rules.disk_free_mb, "MB free")
+
+
+def _behind(facts: Facts) -> Iterator[Alert]:
+    """What is done again and again, and wasn't."""
+    for one in facts.late:
+        text = f"this is done again and again, and is behind ({one.message or 'it never ended'})"
+        waited, limit = _minutes(one.lag_seconds), one.late_after_seconds / 60
+        yield Alert("schedule", "warning", text, waited, limit, "minutes", "since it was due", one.name)
 
 
 def _minutes(seconds: float) -> float:

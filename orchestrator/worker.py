@@ -10,6 +10,7 @@ it ends, and what it had begun.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import anyio
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ from orchestrator import (
     outreach,
     reconcile,
     runs,
+    schedules,
     settled,
     standstill,
     stopping,
@@ -31,10 +33,12 @@ from orchestrator.app import App
 from orchestrator.engine import ENDED, EnginePort, OnServer, open_engine
 from orchestrator.later import Later
 from orchestrator.pipeline import flows
+from orchestrator.timetable import TIMETABLE
 from shared import publishing
-from shared.alerts import channels, open_alerts
+from shared.alerts import Alerts, channels, open_alerts
 from shared.errors import Fatal, SwarmError
 from shared.pipeline_schema import campaign, run
+from shared.store import Unavailable
 from shared.telemetry import correlated, logger
 
 log = logger("worker")
@@ -46,7 +50,8 @@ HALT_SECONDS = 2.0
 CATCH_UP_SECONDS = 5.0  # between looks at what is due; how often it is due says routing.yaml
 PUBLISH_SECONDS = 2.0
 SPOOL_SECONDS = 1.0
-SWEEP_SECONDS = 300.0  # whoever got onto the list by another way than an event leaves their campaigns by then
+SCHEDULE_SECONDS = 1.0  # between looks at what is due; how often it is due says schedules.yaml
+NOTE_SECONDS = 10.0
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 DUTY_SECONDS = 1.0
@@ -73,6 +78,8 @@ class Worker:
     engine: EnginePort
     broken: dict[str, str] = field(default_factory=dict)  # parts that failed last time → kind of error
     on_duty: bool = False
+    _since: datetime | None = None  # when the duty began
+    _done: dict[str, datetime] = field(default_factory=dict)  # parts by when they went well last
     _known: set[str] = field(default_factory=set)  # flows that were started already
     _missed: set[str] = field(default_factory=set)  # processes that weren't there when last looked for
 
@@ -88,7 +95,7 @@ class Worker:
             ("flows", ROUND_SECONDS, self.start_flows),
             ("spool", SPOOL_SECONDS, self._take_in),
             ("inbox", ROUND_SECONDS, lambda: inbox.drain(app)),
-            ("sweep", SWEEP_SECONDS, lambda: stops.sweep(app.kernel)),
+            ("schedules", SCHEDULE_SECONDS, lambda: schedules.begin_due(app, TIMETABLE)),
             ("stops", STOP_SECONDS, lambda: stopping.work(app)),
             ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
@@ -100,7 +107,8 @@ class Worker:
             ("checkpoint", every, self._checkpoint),
             ("publish", PUBLISH_SECONDS, lambda: publishing.work(app.kernel, out)),
             ("halts", HALT_SECONDS, app.kernel.halts.look),
-            ("watch", WATCH_SECONDS, lambda: watching.work(app.kernel, alerts, self.broken)),
+            ("watch", WATCH_SECONDS, lambda: self._watch(alerts)),
+            ("rounds", NOTE_SECONDS, lambda: self._note_rounds(parts)),
         ]
         async with anyio.create_task_group() as tasks:
             await self._look_for_duty()
@@ -120,18 +128,45 @@ class Worker:
             self.on_duty = False
 
     async def _take_duty(self) -> None:
-        takes = self.app.kernel.presence.takes
+        takes, before = self.app.kernel.presence.takes, self.on_duty
         self.on_duty = await self.app.kernel.store.write(lambda c: takes(c, DUTY))
+        if self.on_duty and not before:
+            self._since = self.app.kernel.clock.now()
 
     async def _go_round(self, name: str, every: float, work: Work) -> None:
         """Do one part again and again; its failure is told and doesn't stop the others."""
         failures = 0
         while True:
-            failures = 0 if not self.on_duty or await self._once(name, work) else failures + 1
+            failures = 0 if not self.on_duty or await self._round(name, work) else failures + 1
             rest = (
                 every if not failures else min(LONGEST_REST, max(every, 1.0) * 2.0 ** min(failures - 1, 10))
             )
             await self.app.kernel.clock.sleep(rest)
+
+    async def _round(self, name: str, work: Work) -> bool:
+        went_well = await self._once(name, work)
+        if went_well:
+            self._done[name] = self.app.kernel.clock.now()
+        return went_well
+
+    async def _note_rounds(self, parts: list[tuple[str, float, Work]]) -> None:
+        done = [
+            schedules.Round(name, every, self._done[name]) for name, every, _ in parts if name in self._done
+        ]
+        await schedules.note_rounds(self.app, done, {name for name, _, _ in parts})
+
+    async def _watch(self, alerts: Alerts) -> None:
+        await watching.work(self.app.kernel, alerts, self.broken, await self._late())
+
+    async def _late(self) -> tuple[schedules.Standing, ...]:
+        """What lagged while nobody was there doesn't count before it had its time again."""
+        now = self.app.kernel.clock.now()
+        here = (now - (self._since or now)).total_seconds()
+        try:
+            found = await schedules.standing(self.app.kernel, self.app.rules.schedules, TIMETABLE)
+        except Unavailable:
+            return ()  # the watch tells of that
+        return tuple(one for one in found if min(one.lag_seconds, here) > one.late_after_seconds)
 
     async def _once(self, name: str, work: Work) -> bool:
         try:
@@ -194,7 +229,9 @@ class Worker:
                 continue
             gone += 1
             log.error("worker.flow_gave_up", flow=one.flow)
-            if one.flow == "launch":
+            if one.flow == "schedule":
+                await schedules.give_up(self.app, one.args, GAVE_UP)
+            elif one.flow == "launch":
                 await outreach.stall(
                     self.app, str(one.args["campaign_id"]), GAVE_UP, int(one.args["version"])
                 )
@@ -219,6 +256,7 @@ def _asked_for(connection: sa.Connection) -> list[Wanted]:
     for one in connection.execute(approved):
         args = {"campaign_id": one.id, "version": one.version, "correlation_id": one.correlation_id}
         wanted.append(Wanted(f"launch:{one.id}:{one.version}", "launch", args))
+    wanted += [Wanted(identifier, "schedule", args) for identifier, args in schedules.running(connection)]
     return wanted
 
 

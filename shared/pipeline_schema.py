@@ -1,4 +1,4 @@
-"""The tables of the pipeline: leads, runs, campaigns, events, replies, handoffs and stops."""
+"""The tables of the pipeline: leads, runs, campaigns, events, replies, handoffs, stops and schedules."""
 
 import sqlalchemy as sa
 
@@ -162,6 +162,22 @@ sa.Index("event_reference", event.c.reference)
 # Contacts to be read again at the CRM, and since when what webhooks may have missed was asked for.
 reread = sa.Table("reread", metadata, sa.Column("contact_ref", T, primary_key=True), text("due_at"))
 watermark = sa.Table("watermark", metadata, sa.Column("name", T, primary_key=True), text("at"))
+# What is done again and again: when it was done last, and when it is due.
+schedule = sa.Table(
+    "schedule",
+    metadata,
+    sa.Column("name", T, primary_key=True),
+    text(
+        "state", "waiting"
+    ),  # waiting, running; round: a part of the worker, which only says that it was done
+    text("occasion"),  # the moment it was due at that was begun last
+    sa.Column("turn", N, nullable=False, server_default="0"),  # how often that occasion was begun
+    sa.Column("failures", N, nullable=False, server_default="0"),  # since it went well last
+    text("holder"),  # the process that does it
+    text("behind_since"),  # when it should have been done; empty once it is
+    *map(text, ("due_at", "started_at", "finished_at", "message")),
+    text("done_at"),  # when it went well last
+)
 reply = sa.Table(
     "reply",
     metadata,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from orchestrator import watching
 from orchestrator.app import App
 from orchestrator.rules import load_rules
+from orchestrator.schedules import Standing as Lagging
 from orchestrator.watching import WATCHED, Facts, decide, look
 from orchestrator.worker import Worker
 from shared.alerts import Alerts, link, open_alerts
@@ -46,6 +47,7 @@ CALM = Standing(
     audit_entries=10,
     audit_exposed=0,
 )
+LATE = Lagging("daily_report", "", "", "failed", "", "", "", 901.0, 900.0, 1, "no")
 WELL = Facts(CALM, free_mb=10_000)
 
 
@@ -77,6 +79,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"unpublished": {"other/disk.jsonl": 301.0}}, "checkpoint"),
     ({"lost": {"ghl": "2026-11-20T09:00:00Z"}}, "credentials"),
     ({"broken": {"inbox": "KeyError"}}, "worker_part"),
+    ({"late": (LATE,)}, "schedule"),
     ({"free_mb": 499.0}, "disk"),
     ({"killed": True, "kill_sources": ("database",)}, "kill_switch"),
     ({"halts": ("vendor:instantly",)}, "halt"),

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from starlette.applications import Starlette
 
 from orchestrator.app import App
+from orchestrator.schedules import Round, note_rounds
 from shared.alerts import Alert, Alerts
 from shared.pipeline_schema import event
 from shared.safety_rules import AlertRules
@@ -75,6 +76,17 @@ def test_the_command_prints_one_document(tmp_path: Path) -> None:
 
 def test_the_command_prints_a_table_for_a_person(tmp_path: Path) -> None:
     assert "suppression sync oldest seconds" in swarm(tmp_path, "metrics")
+
+
+def test_the_command_lists_schedules(tmp_path: Path) -> None:
+    found = json.loads(swarm(tmp_path, "schedules", "--json"))
+    assert {"name", "last_done", "next_run", "lag_seconds", "late"} <= found[0].keys()
+
+
+async def test_the_page_lists_schedules_and_parts_of_the_worker(app: App, log_in: LogIn) -> None:
+    await note_rounds(app, [Round("inbox", 0.2, app.kernel.clock.now())], {"inbox"})
+    page = (await (await log_in("viewer")).get("/schedules")).text
+    assert all(text in page for text in ("suppression sweep", "every 5 min", "never", "inbox", "every 0.2 s"))
 
 
 # ── the dashboard ────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,23 @@
+"""What each schedule does. A schedule has its name in `schedule_rules.py`, its rhythm in schedules.yaml, its work here.
+
+What it does may be repeated, is given the moment it was due at, and returns counts (never text from outside).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from orchestrator import stops
+from orchestrator.app import App
+from orchestrator.schedule_rules import Schedule
+from orchestrator.schedules import Task
+
+
+async def _suppression_sweep(app: App, _: datetime) -> dict[str, int]:
+    return {"stopped": await stops.sweep(app.kernel)}
+
+
+TIMETABLE: Mapping[Schedule, Task] = {
+    "suppression_sweep": Task(
+        "takes whoever is on the do-not-contact list out of the campaigns they run in", _suppression_sweep
+    ),
+}
