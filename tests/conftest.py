@@ -19,6 +19,13 @@ CONFIG = Path(__file__).parent.parent / "config"
 CONTRACTS = Path(__file__).parent.parent.parent / "shared" / "contracts"
 MEMORY = Path("/dev/shm")
 ROOM = 2 * 2**30
+LONG = (
+    "tests/simulation",
+    "tests/journeys",
+    "tests/scenarios",
+    "tests/servers/test_instantly_once",
+    "tests/web",
+)
 
 
 def pytest_configure() -> None:
@@ -28,6 +35,11 @@ def pytest_configure() -> None:
     """
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that none of them begins when the other core has nothing left to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
