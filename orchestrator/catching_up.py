@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator import handling, rereads, stops
+from orchestrator import handling, owing, rereads, stops, walks
 from orchestrator.app import App
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
+from shared.address import read_address
 from shared.clock import iso, parse
 from shared.effect import digest
 from shared.errors import Invalid
@@ -23,7 +24,6 @@ from shared.event import Event
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import watermark
 from shared.ports import ContactView, ReceivedMessage
-from shared.sql import run
 from shared.telemetry import logger
 
 log = logger("catching_up")
@@ -31,7 +31,6 @@ PAGE = 100
 MOST_PAGES = 1_000  # of one look; what is beyond is for the next one
 GONE = "crm_gone"
 MARKS, EVERYTHING, REPLIES = "crm.marks", "crm.all_marks", "crm.replies"
-SEEN = "INSERT INTO watermark (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = excluded.at"
 
 
 async def work(app: App) -> int:
@@ -40,9 +39,9 @@ async def work(app: App) -> int:
     every, whole = timedelta(minutes=rules.every_minutes), timedelta(hours=rules.whole_hours)
     found = await _changes(app)
     if await _due(app, EVERYTHING, whole):
-        found += await _marks(app, EVERYTHING)
-    elif await _due(app, MARKS, every):
-        found += await _marks(app, MARKS)
+        found += await _all_marks(app)
+    if await _due(app, MARKS, every):
+        found += await opt_outs(app)
     if await _due(app, REPLIES, every):
         found += await _replies(app)
     return found
@@ -72,30 +71,38 @@ async def _since(app: App, name: str) -> str:
     return iso(last - timedelta(minutes=rules.overlap_minutes))
 
 
-async def _looked(app: App, names: Sequence[str], began: datetime) -> None:
-    def change(connection: sa.Connection) -> None:
-        for name in names:
-            run(connection, SEEN, name, iso(began))
-
-    await app.kernel.store.write(change)
+async def _looked(app: App, name: str, began: datetime) -> None:
+    await walks.keep(app.kernel, name, walks.Stand(iso(began)))
 
 
 # ── opt-outs ─────────────────────────────────────────────────────────────────────────────────────────────
-async def _marks(app: App, name: str) -> int:
-    """Contacts marked do-not-contact: all of them, or those that changed since the last look."""
-    began = app.kernel.clock.now()
-    since = "" if name == EVERYTHING else await _since(app, MARKS)
-    cursor, found = "", 0
+async def opt_outs(app: App) -> int:
+    """Contacts marked do-not-contact that changed since the last look. Returns how many our list lacked."""
+    began, since, cursor, found = app.kernel.clock.now(), await _since(app, MARKS), "", 0
     for _ in range(MOST_PAGES):
         page = await app.suite.crm.list_dnc(limit=PAGE, cursor=cursor, changed_since=since)
         found += await stop_all(app, page.contacts)
         cursor = page.next_cursor
         if not cursor:
             break
-    await _looked(app, (MARKS, EVERYTHING) if name == EVERYTHING else (MARKS,), began)
+    await _looked(app, MARKS, began)
     if found:
         log.warning("catching_up.opt_outs", people=found)
     return found
+
+
+async def _all_marks(app: App) -> int:
+    """All that are marked, as many pages as a look may take; the next one goes on where this one stopped."""
+
+    async def look(cursor: str) -> walks.Page:
+        page = await app.suite.crm.list_dnc(limit=PAGE, cursor=cursor)
+        return walks.Page(len(page.contacts), await stop_all(app, page.contacts), page.next_cursor)
+
+    began = app.kernel.clock.now()
+    done = await walks.onwards(app.kernel, EVERYTHING, timedelta(), look, MOST_PAGES)
+    if not (await walks.standing(app.kernel, EVERYTHING)).began:
+        await _looked(app, MARKS, began)
+    return done.new
 
 
 async def stop_all(app: App, contacts: Sequence[ContactView]) -> int:
@@ -126,9 +133,15 @@ async def _is_ours(app: App, contact: ContactView) -> bool:
 
 async def _list(app: App, contact: ContactView) -> None:
     """Somebody whom we never met: on the list before anybody has an idea to write to them."""
+    reason = contact.blocked or "crm_dnc"
+
+    def change(connection: sa.Connection, address: str) -> None:
+        app.kernel.suppression.add_in(connection, address, reason=reason, source=vendor(app))
+        owing.note_in(connection, "sequencer", [read_address(address).exact], reason, app.kernel.clock.now())
+
     for address in _addresses(contact):
         try:
-            await app.kernel.suppression.add(address, reason=contact.blocked or "crm_dnc", source=vendor(app))
+            await app.kernel.store.write(lambda c, address=address: change(c, address))  # type: ignore[misc]  # mypy can't infer it
         except Invalid as error:
             log.warning("catching_up.unreadable", code=error.code)
 
@@ -160,7 +173,7 @@ async def _replies(app: App) -> int:
         cursor = page.next_cursor
         if not cursor:
             break
-    await _looked(app, (REPLIES,), began)
+    await _looked(app, REPLIES, began)
     if found:
         log.warning("catching_up.replies", messages=found)
     return found

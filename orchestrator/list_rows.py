@@ -142,6 +142,7 @@ class Reading:
             self._cell(cells, "reason", self.reason),
             self._cell(cells, "source", self.source),
             self._at(cells),
+            candidates[0],
         )
 
     @staticmethod

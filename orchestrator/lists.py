@@ -4,7 +4,8 @@ file ─ lines ─ rows ─ a thousand at a time ─▶ on the list, with one en
                     └ what can't be taken ──▶ the quarantine file, with line and reason; the rest goes on
 list ─ pages ─▶ CSV: keyed hashes with reason, source and time; the first row proves the key they were made with
 
-Taking the same file in twice changes nothing. Afterwards whoever is on the list is taken out of running campaigns.
+Taking the same file in twice changes nothing. Afterwards whoever is on the list is taken out of running campaigns, and
+the vendors are told (`owing.py`); of a list of hashes only the CRM is, since nobody can read an address out of it.
 """
 
 import codecs
@@ -20,7 +21,7 @@ from typing import BinaryIO
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import stops
+from orchestrator import owing, stops, syncing, walks
 from orchestrator.list_rows import HEADER, LONGEST_LINE, Problem, Reading, safe
 from shared.kernel import Kernel
 from shared.schema import suppression as table
@@ -101,12 +102,21 @@ async def _keep(
 ) -> None:
     good = [row for row in batch if isinstance(row, Listed)]
     bad = [row for row in batch if isinstance(row, Problem)]
-    new = await kernel.store.write(lambda c: kernel.suppression.add_many_in(c, good, about=name, actor=actor))
+    new = await kernel.store.write(lambda c: _list(kernel, c, good, name, actor))
     if bad:
         await anyio.to_thread.run_sync(quarantine.write, bad)
     taken.lines += len(batch)
     taken.new, taken.known, taken.bad = taken.new + new, taken.known + len(good) - new, taken.bad + len(bad)
     taken.problems += [f"line {one.line}: {one.why}" for one in bad][: SHOWN - len(taken.problems)]
+
+
+def _list(kernel: Kernel, connection: sa.Connection, good: list[Listed], name: str, actor: str) -> int:
+    """In one transaction: on our list, and owed to the sequencer's block list; the CRM's contacts are gone through."""
+    new = kernel.suppression.lacking(connection, [one.target for one in good if one.target])
+    owing.note_in(connection, "sequencer", new, f"imported: {name}"[:200], kernel.clock.now())
+    if good:
+        walks.anew_in(connection, syncing.CONTACTS)
+    return kernel.suppression.add_many_in(connection, good, about=name, actor=actor)
 
 
 def lines(file: BinaryIO) -> Iterator[tuple[int, str | None]]:

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import catching_up, reconcile, relaxing, requeue, stops
+from orchestrator import catching_up, reconcile, relaxing, requeue, stops, syncing
 from orchestrator.app import App
 from orchestrator.later import Later
 from shared import backup
@@ -191,6 +191,7 @@ async def recover(app: App, *, person: Person, reason: str, alone: bool = False)
     if not number:
         raise Invalid("no older copy waits for this; see swarm status", code="not_restored")
     opt_outs = await catching_up.work(app) + await _ask_sequencer(app)
+    opt_outs += (await syncing.sync(app, whole=True)).new
     await reconcile.settle(app, Later(app.kernel.clock, 0.0, 0.0))
     doubts = (await app.kernel.ledger.counts()).get("in_doubt", 0)
     if doubts:

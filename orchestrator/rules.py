@@ -80,13 +80,17 @@ class OutOfOffice(Strict):
 
 
 class CatchingUp(Strict):
-    """How often the CRM is asked for what its webhooks missed; twice within a quarter of an hour at least."""
+    """How often vendors are asked for what their webhooks missed; twice within a quarter of an hour at least.
+
+    `pages`: of a list that is gone through from end to end, in one look.
+    """
 
     every_minutes: Annotated[float, Field(gt=0, le=7)] = 5
     overlap_minutes: Annotated[float, Field(ge=2, le=24 * 60)] = 10
     first_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24
     whole_hours: Annotated[float, Field(gt=0, le=24 * 7)] = 24
     reread_seconds: Annotated[float, Field(ge=0, le=300)] = 20
+    pages: Annotated[int, Field(ge=10, le=1_000)] = 100
 
 
 class RoutingRules(Strict):

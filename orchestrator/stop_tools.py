@@ -1,14 +1,16 @@
 """What an agent may stop: people, campaigns, everything. Nothing here lets anything go on again."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import standstill, stops
+from orchestrator import standstill, stops, syncing
 from orchestrator.app import App
 from orchestrator.paging import Key, Reason
 from orchestrator.situation import left_over, situation
+from orchestrator.unconfirmed import unconfirmed_in
 from shared.effect import Json, Outcome
 from shared.errors import Invalid
 from shared.pipeline_schema import campaign
@@ -26,6 +28,23 @@ async def suppress(
     """Put an e-mail address or a company's domain on the do-not-contact list, and stop what runs for it."""
     added = await stops.suppress(app.kernel, target, reason=reason, source="agent", actor="agent")
     return Outcome("applied" if added else "replayed", "", "On the list.", correlation_id=correlation())
+
+
+@writes("Compare the do-not-contact lists", stops=True)
+async def sync_suppression(
+    app: App,
+    idempotency_key: Key = "",  # noqa: ARG001 - comparing twice is comparing
+) -> Outcome:
+    """Bring our do-not-contact list, the CRM's marks and the sequencer's block list to hold the same people, now.
+
+    Adds only, in every direction. `detail`: entries looked at, new to us, told to vendors, and still to be confirmed
+    by them; what they don't confirm is tried again, and after an hour a person enters it by hand.
+    """
+    found = await syncing.sync(app)
+    left = len(await app.kernel.store.read(lambda c: unconfirmed_in(c, app.kernel.clock.now())))
+    detail: dict[str, Json] = {**asdict(found), "unconfirmed": left}
+    message = f"{found.looked_at} entries looked at, {found.new} new to us, {found.told} told to vendors."
+    return Outcome("applied", "", message, detail=detail, correlation_id=correlation())
 
 
 @writes("Pause campaigns", stops=True, open_world=False)

@@ -294,6 +294,7 @@ TOOLS: tuple[Tool, ...] = (
     handoff_tools.acknowledge_handoff,
     handoff_tools.close_handoff,
     stop_tools.suppress,
+    stop_tools.sync_suppression,
     stop_tools.pause_campaigns,
     stop_tools.engage_kill_switch,
     stop_tools.engage_safe_mode,

@@ -1,4 +1,4 @@
-"""Stops that a vendor hasn't confirmed yet, the oldest first: to be entered there by hand if it lasts too long."""
+"""The manual list: what a vendor hasn't confirmed yet, the oldest first, to be entered there if it lasts too long."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from orchestrator.stopping import ENDED, STEPS
 from shared.metrics import age
-from shared.pipeline_schema import stop
+from shared.pipeline_schema import owed, stop
 
 MOST = 200
 BY_HAND: Mapping[str, str] = {
@@ -21,7 +21,10 @@ BY_HAND: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """One stop, and what of it is still to be done. `kind`: person, domain, or sequence (only out of campaigns)."""
+    """One stop or one entry of our list, and what of it is still to be done.
+
+    `kind`: person, domain, sequence (only out of campaigns), or entry (of our list, and in no campaign).
+    """
 
     kind: str
     target: str
@@ -34,8 +37,16 @@ class Unconfirmed:
 
 def unconfirmed_in(connection: sa.Connection, now: datetime) -> list[Unconfirmed]:
     """In the caller's transaction."""
-    rows = connection.execute(sa.select(stop).where(stop.c.state == "open").order_by(stop.c.at).limit(MOST))
-    return [_read(row, now) for row in rows]
+    open_ones = sa.select(stop).where(stop.c.state == "open").order_by(stop.c.at).limit(MOST)
+    entries = sa.select(owed).where(owed.c.state == "open").order_by(owed.c.at).limit(MOST)
+    found = [_read(row, now) for row in connection.execute(open_ones)]
+    found += [_entry(row, now) for row in connection.execute(entries)]
+    return sorted(found, key=lambda one: one.since)[:MOST]
+
+
+def _entry(row: sa.Row[tuple[object, ...]], now: datetime) -> Unconfirmed:
+    left = (BY_HAND["blocked" if row.port == "sequencer" else "dnc"],)
+    return Unconfirmed("entry", row.target, row.reason, row.at, age(row.at, now), row.attempts, left)
 
 
 def _read(row: sa.Row[tuple[object, ...]], now: datetime) -> Unconfirmed:

@@ -20,6 +20,7 @@ from orchestrator import (
     inbox,
     marks,
     outreach,
+    owing,
     reconcile,
     runs,
     schedules,
@@ -27,6 +28,7 @@ from orchestrator import (
     standstill,
     stopping,
     stops,
+    syncing,
     watching,
 )
 from orchestrator.app import App
@@ -44,6 +46,7 @@ from shared.telemetry import correlated, logger
 log = logger("worker")
 ROUND_SECONDS = 0.2
 STOP_SECONDS = 0.5
+OWED_SECONDS = 2.0
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
@@ -97,6 +100,8 @@ class Worker:
             ("inbox", ROUND_SECONDS, lambda: inbox.drain(app)),
             ("schedules", SCHEDULE_SECONDS, lambda: schedules.begin_due(app, TIMETABLE)),
             ("stops", STOP_SECONDS, lambda: stopping.work(app)),
+            ("owed", OWED_SECONDS, lambda: owing.work(app)),
+            ("sync", CATCH_UP_SECONDS, lambda: syncing.work(app)),
             ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),

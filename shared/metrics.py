@@ -5,8 +5,8 @@ No number names a person: labels are vendors, states and our own words.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,12 +18,13 @@ from prometheus_client.registry import Collector
 from shared.alerts import read
 from shared.clock import iso, parse
 from shared.kernel import Kernel
-from shared.pipeline_schema import campaign, event, handoff, reply, stop
+from shared.pipeline_schema import campaign, event, handoff, owed, reply, stop, watermark
 from shared.places import held
 from shared.schema import alert, audit_checkpoint, audit_head, effect, inbound
 from shared.switches import Safety
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+MOST_MEASURED = 10_000  # stops that a lag is taken of
 # What is counted of events; others are there, and nobody watches them.
 COUNTED: Mapping[str, str] = {
     "sent": "sends",
@@ -41,6 +42,16 @@ class Queue:
 
     count: int = 0
     oldest_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How long it took from an opt-out to every vendor's word for it, in seconds, over the last day."""
+
+    count: int = 0
+    median: float = 0.0
+    p99: float = 0.0
+    longest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,10 @@ class Standing:
     audit_entries: int
     audit_exposed: int
     audit_window: int = 0  # entries that nobody outside holds a checkpoint over
+    suppression_lag: Lag = field(default_factory=Lag)
+    suppression_looked: float = (
+        0.0  # seconds since the list was compared with the vendors'; 0 if it never was
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,12 @@ def standing(connection: sa.Connection, safety: Safety, now: datetime) -> Standi
         pauses=len(safety.pauses),
         in_doubt=doubtful(connection, now),
         stops=queue(stop.c.at, stop.c.state == "open"),
-        suppression_sync=queue(stop.c.at, stop.c.state == "open", stop.c.kind.in_(("person", "domain"))),
+        suppression_sync=_both(
+            queue(stop.c.at, stop.c.state == "open", stop.c.kind.in_(("person", "domain"))),
+            queue(owed.c.at, owed.c.state == "open"),
+        ),
+        suppression_lag=lag(connection, now),
+        suppression_looked=_since(connection, "suppression.sync", now),
         inbox=queue(inbound.c.received_at, inbound.c.state == "new"),
         inbox_failed=queue(inbound.c.received_at, inbound.c.state == "failed").count,
         reviews=queue(campaign.c.created_at, campaign.c.state == "pending_review"),
@@ -128,6 +148,27 @@ def _queue(
     counted = sa.select(sa.func.count(), sa.func.min(sa.func.nullif(column, ""))).where(*where)
     count, oldest = connection.execute(counted).one()
     return Queue(count, age(oldest, now) if oldest else 0.0)
+
+
+def _both(one: Queue, other: Queue) -> Queue:
+    return Queue(one.count + other.count, max(one.oldest_seconds, other.oldest_seconds))
+
+
+def lag(connection: sa.Connection, now: datetime) -> Lag:
+    """Of the newest stops that were confirmed within a day; a domain's and a person's, not a sequence's."""
+    lately = (stop.c.state == "confirmed", stop.c.confirmed_at > iso(now - timedelta(days=1)))
+    query = sa.select(stop.c.at, stop.c.confirmed_at).where(*lately, stop.c.kind.in_(("person", "domain")))
+    rows = connection.execute(query.order_by(stop.c.confirmed_at.desc()).limit(MOST_MEASURED))
+    took = sorted(age(row.at, parse(row.confirmed_at)) for row in rows)
+    if not took:
+        return Lag()
+    return Lag(len(took), took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
+
+
+def _since(connection: sa.Connection, name: str, now: datetime) -> float:
+    """Seconds since the last look of this name began; 0 where there was none."""
+    at = connection.execute(sa.select(watermark.c.at).where(watermark.c.name == name)).scalar()
+    return age(at, now) if at else 0.0
 
 
 def age(moment: str, now: datetime) -> float:
@@ -219,6 +260,18 @@ def _gauges(now: Standing) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             f"swarm_{name}_oldest_seconds", f"{what}: age of the oldest.", queue.oldest_seconds
         )
+    yield from _lags(now)
+
+
+def _lags(now: Standing) -> Iterator[Metric]:
+    text = "From an opt-out to every vendor's word for it, over the last day."
+    took = GaugeMetricFamily("swarm_suppression_lag_seconds", text, labels=("quantile",))
+    measured = now.suppression_lag
+    for quantile, seconds in (("0.5", measured.median), ("0.99", measured.p99), ("1", measured.longest)):
+        took.add_metric((quantile,), seconds)
+    yield took
+    text = "Since our list was last compared with the vendors'."
+    yield GaugeMetricFamily("swarm_suppression_looked_seconds", text, now.suppression_looked)
 
 
 def _labelled(metrics: Metrics) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from shared.halt_rules import HaltRules
-from shared.pipeline_schema import campaign, campaign_lead, event, reply, stop
+from shared.pipeline_schema import campaign, campaign_lead, event, owed, reply, stop
 from shared.schema import approval, effect
 
 ABOUT_TO_BE_SENT = ("approved", "launching")
@@ -165,7 +165,9 @@ def _duplicates(connection: sa.Connection, crm: str, since: str) -> Iterator[See
 
 
 def _opt_outs(connection: sa.Connection, overdue: str) -> Iterator[Seen]:
-    query = sa.select(stop.c.id, stop.c.at).where(
+    """Stops and entries of our list that a vendor hasn't confirmed in time."""
+    stops = sa.select(stop.c.id, stop.c.at).where(
         stop.c.state == "open", stop.c.kind.in_(("person", "domain")), stop.c.at < overdue
     )
-    return (Seen(row.id, "", row.at) for row in connection.execute(query))
+    entries = sa.select(owed.c.id, owed.c.at).where(owed.c.state == "open", owed.c.at < overdue)
+    return (Seen(row.id, "", row.at) for query in (stops, entries) for row in connection.execute(query))

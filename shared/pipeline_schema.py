@@ -161,7 +161,14 @@ sa.Index("event_campaign", event.c.campaign_id, event.c.type)
 sa.Index("event_reference", event.c.reference)
 # Contacts to be read again at the CRM, and since when what webhooks may have missed was asked for.
 reread = sa.Table("reread", metadata, sa.Column("contact_ref", T, primary_key=True), text("due_at"))
-watermark = sa.Table("watermark", metadata, sa.Column("name", T, primary_key=True), text("at"))
+watermark = sa.Table(
+    "watermark",
+    metadata,
+    sa.Column("name", T, primary_key=True),
+    text("at"),  # when the last look began that came to its end
+    text("began"),  # when the walk under way began
+    text("cursor"),  # where it stands: what its newest page was asked with
+)
 # What is done again and again: when it was done last, and when it is due.
 schedule = sa.Table(
     "schedule",
@@ -251,3 +258,20 @@ stop = sa.Table(
 sa.Index("stop_due", stop.c.state, stop.c.due_at)
 sa.Index("stop_confirmed", stop.c.confirmed_at)
 sa.Index("stop_target", stop.c.target)
+# An entry of our list that a vendor has still to be told, with the address in plain text: gone once it shows it.
+owed = sa.Table(
+    "owed",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # one address or domain at one port
+    text("port"),  # sequencer, crm
+    text("target"),
+    text("reason"),
+    text("state", "open"),  # open, simulated
+    sa.Column("attempts", N, nullable=False, server_default="0"),
+    text("problem"),
+    text("correlation_id"),
+    text("at"),
+    text("due_at"),  # when it is tried next
+)
+sa.Index("owed_due", owed.c.port, owed.c.state, owed.c.due_at)
+sa.Index("owed_since", owed.c.state, owed.c.at)

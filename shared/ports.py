@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 from shared.effect import Outcome
 from shared.records import (
     BatchOutcome,
+    BlocklistEntry,
+    BlocklistPage,
     Budget,
     CampaignDraft,
     CampaignPage,
@@ -46,6 +48,8 @@ from shared.records import (
 
 __all__ = [
     "BatchOutcome",
+    "BlocklistEntry",
+    "BlocklistPage",
     "Budget",
     "CampaignDraft",
     "CampaignPage",
@@ -172,6 +176,12 @@ class Crm(Protocol):
         """Contacts that may not be written to; with `changed_since` only those that changed from then on."""
         ...
 
+    async def find_contacts(
+        self, query: str = "", tag: str = "", limit: int = 20, cursor: str = "", changed_since: str = ""
+    ) -> ContactPage:
+        """Contacts, a page at a time; with `changed_since` only those that changed from then on."""
+        ...
+
     async def list_blocked(self, contact_ids: Sequence[str]) -> ContactPage:
         """Which of these may not be e-mailed, each read by its id at this moment; those that are gone count too."""
         ...
@@ -238,6 +248,10 @@ class Sequencer(Protocol):
 
     async def add_to_blocklist(self, values: Sequence[str], reason: str) -> Outcome:
         """Addresses or domains the vendor must never mail. Always allowed."""
+        ...
+
+    async def list_blocklist(self, cursor: str = "", search: str = "") -> BlocklistPage:
+        """What the vendor must never mail, a page at a time, in an order that is the vendor's own."""
         ...
 
     async def get_lead_status(self, email: str) -> LeadStatus:

@@ -343,6 +343,23 @@ class LeadStatus:
     campaigns: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BlocklistEntry:
+    """An address or domain that the sequencer must not mail."""
+
+    value: str
+    is_domain: bool
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistPage:
+    """Some entries, and where the next page begins."""
+
+    entries: tuple[BlocklistEntry, ...]
+    next_cursor: str = ""
+
+
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class Extracted:

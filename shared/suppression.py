@@ -63,12 +63,13 @@ class Suppressed:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One entry of a list that comes in: its keys, and what is said of it."""
+    """One entry of a list that comes in: its keys, and what is said of it. A hash has no `target`."""
 
     keys: tuple[bytes, ...]
     reason: str
     source: str
     at: str
+    target: str = ""
 
 
 class Suppression:
@@ -183,6 +184,20 @@ class Suppression:
                 continue
         found = among(connection, REASONS, list(owners))
         return {owners[bytes(row["key"])]: str(row["reason"]) for row in found}
+
+    def lacking(self, connection: sa.Connection, targets: Iterable[str]) -> list[str]:
+        """In the caller's transaction: those addresses and domains that nothing on the list stops.
+
+        What is neither, and a domain that belongs to everybody, can't be put on the list and isn't lacking.
+        """
+        keys: dict[str, tuple[bytes, ...]] = {}
+        for text in targets:
+            try:
+                keys[text] = self.keys_of(read_address(text)) if "@" in bare(text) else self.keys_for(text)
+            except Invalid:
+                continue
+        found = set(self._found(connection, list(dict.fromkeys(chain.from_iterable(keys.values())))))
+        return [text for text, theirs in keys.items() if found.isdisjoint(theirs)]
 
     @staticmethod
     def since(connection: sa.Connection, keys: Sequence[bytes]) -> str:

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from orchestrator import lists, relaxing, stops
+from orchestrator import lists, relaxing, stops, syncing
+from orchestrator.app import open_app
 from orchestrator.commands.outputs import write_new
 from orchestrator.commands.terminal import (
     AsJson,
     Reason,
     confirmed,
+    counting,
     kernel,
     operator,
     pairs,
@@ -24,6 +26,7 @@ from orchestrator.commands.terminal import (
     table,
 )
 from orchestrator.timeline import history
+from orchestrator.unconfirmed import unconfirmed_in
 from shared.address import ascii_domain, bare, read_address
 from shared.errors import Fatal, Invalid
 from shared.schema import suppression as suppression_table
@@ -87,7 +90,8 @@ def unsuppress(
 ) -> None:
     """Take somebody off the do-not-contact list. For the admin at this host; asks first.
 
-    What vendors hold against them (block list, do-not-contact mark) stays, and is lifted there by hand.
+    What vendors hold against them (block list, do-not-contact mark) is lifted there first, by hand: the next
+    comparison brings back what they still hold.
     """
     if not confirmed(f"May {target} be written to again?", yes):
         raise typer.Exit(1)
@@ -176,6 +180,67 @@ def check(
     result = run(work)
     human = f"{target} is suppressed since {result.get('at')}: {result.get('reason')}"
     show(result, as_json, human if result["suppressed"] else f"{target} is not on the list.")
+
+
+@suppression.command("sync")
+def sync_lists(
+    everything: Annotated[
+        bool, typer.Option("--all", help="From end to end of every list, however long that takes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare our list with the CRM's do-not-contact marks and the sequencer's block list, and tell each what it lacks.
+
+    The worker does this every few minutes, by what changed and a part of the whole. Nothing is taken off any list.
+    Status 1 where a vendor hasn't confirmed an entry; `swarm suppression pending` lists those.
+    """
+
+    async def work() -> dict[str, Any]:
+        async with open_app(settings(), role="command") as app:
+            with counting("entries", as_json) as told:
+                found = await syncing.sync(app, whole=everything, told=lambda so_far: told(so_far.looked_at))
+            left = await app.kernel.store.read(lambda c: unconfirmed_in(c, app.kernel.clock.now()))
+            return {**asdict(found), "unconfirmed": len(left)}
+
+    result = run(work)
+    human = (
+        f"{result['looked_at']} entries looked at, {result['new']} new to us, {result['told']} told to vendors, "
+        f"{result['unconfirmed']} not confirmed yet."
+    )
+    show(result, as_json, human)
+    if result["unconfirmed"]:
+        raise typer.Exit(1)
+
+
+@suppression.command("pending")
+def pending(as_json: AsJson = False) -> None:
+    """List opt-outs that a vendor hasn't confirmed, the oldest first, with what is to be entered there by hand.
+
+    Nothing goes to them from here meanwhile, and each is tried again by itself. The same list is on `/safety`.
+    """
+
+    async def work() -> list[dict[str, Any]]:
+        async with kernel() as opened:
+            found = await opened.store.read(lambda c: unconfirmed_in(c, opened.clock.now()))
+            return [asdict(one) for one in found]
+
+    rows = run(work)
+
+    def human(console: Console) -> None:
+        cells = [
+            (
+                r["target"],
+                r["reason"],
+                f"{r['age_seconds'] / 60:.0f} min",
+                r["attempts"],
+                "; ".join(r["to_do"]),
+            )
+            for r in rows
+        ]
+        columns = ("who", "why", "for", "attempts", "to be done there")
+        console.print(table(f"{len(rows)} not confirmed", columns, cells))
+
+    show(rows, as_json, human)
 
 
 @suppression.command("list")

@@ -129,6 +129,16 @@ def progress(total: int, unit: str, as_json: bool) -> Iterator[Callable[[int], N
         yield lambda done: bar.update(task, completed=min(done, total))
 
 
+@contextmanager
+def counting(unit: str, as_json: bool) -> Iterator[Callable[[int], None]]:
+    """A count on a terminal, where nobody knows of how many; nothing where nobody looks."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(f"0 {unit}") as shown:
+        yield lambda done: shown.update(f"{done:,} {unit}")
+
+
 def confirmed(question: str, yes: bool) -> bool:
     """Ask before something that loosens safety; without a terminal only `--yes` will do."""
     if yes:

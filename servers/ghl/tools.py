@@ -65,10 +65,19 @@ async def get_contact(ghl: Ghl, contact_id: Id = "", email: Email = "") -> Conta
 
 @reads("Find contacts")
 async def find_contacts(
-    ghl: Ghl, query: Text = "", tag: Text = "", limit: Limit = 20, cursor: Cursor = ""
+    ghl: Ghl,
+    query: Text = "",
+    tag: Text = "",
+    limit: Limit = 20,
+    cursor: Cursor = "",
+    changed_since: Since = "",
 ) -> ContactPage:
-    """Contacts that match a text and a tag, newest first. The vendor's search is up to a minute behind."""
+    """Contacts that match a text and a tag, newest first. The vendor's search is up to a minute behind.
+
+    With `changed_since`, only those that changed from then on.
+    """
     filters: list[Json] = [{"field": "tags", "operator": "contains", "value": tag.lower()}] if tag else []
+    filters += _changed(changed_since)
     return await _page(ghl, {"query": query[:75]} if query else {}, filters, limit, cursor)
 
 
@@ -92,9 +101,7 @@ async def list_dnc(
         {"field": "dndSettings.Email.status", "operator": "eq", "value": "active"},
         {"field": "dndSettings.Email.status", "operator": "eq", "value": "permanent"},
     ]
-    filters: list[Json] = [{"group": "OR", "filters": marks}]
-    if changed_since:
-        filters.append({"field": "dateUpdated", "operator": "range", "value": {"gte": changed_since}})
+    filters: list[Json] = [{"group": "OR", "filters": marks}, *_changed(changed_since)]
     return await _page(ghl, {}, filters, limit, cursor)
 
 
@@ -319,6 +326,10 @@ TOOLS = (
 TOOLSETS: Mapping[str, tuple[str, ...]] = {
     "sync": ("list_blocked", "list_replies", "restore_contact", "restore_stage")
 }
+
+
+def _changed(since: str) -> list[Json]:
+    return [{"field": "dateUpdated", "operator": "range", "value": {"gte": since}}] if since else []
 
 
 async def _page(ghl: Ghl, body: Raw, filters: list[Json], limit: int, cursor: str) -> ContactPage:

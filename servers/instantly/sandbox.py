@@ -35,6 +35,7 @@ def build(state_file: Path | None = None, *, pace: float = PACE, clock: Clock | 
     traps = Traps(sandbox)
     mail = Mail(sandbox, traps, pace)
     webhooks, workspace = Webhooks(sandbox, traps), Workspace(sandbox, traps)
+    blocklist = Blocklist(sandbox, traps)
     sandbox.actions = {
         "run": mail.run,
         "pace": mail.set_pace,
@@ -43,11 +44,12 @@ def build(state_file: Path | None = None, *, pace: float = PACE, clock: Clock | 
         "traps": traps.choose,
         "workspace": workspace.set_workspace,
         "disable_webhook": webhooks.disable,
+        "block": blocklist.block,
     }
     parts = (
         Campaigns(sandbox, traps, mail.started),
         Leads(sandbox, traps, mail.started),
-        Blocklist(sandbox, traps),
+        blocklist,
         Inbox(sandbox, traps),
         webhooks,
         workspace,

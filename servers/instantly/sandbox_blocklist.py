@@ -1,6 +1,7 @@
 """The emulator's block list: one workspace-wide list of addresses and domains."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -74,6 +75,12 @@ class Blocklist:
         self.blocklist[entry["id"]] = entry
         self.sandbox.record("block", entry["bl_value"])
         return entry
+
+    async def block(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Somebody enters these in Instantly's own interface."""
+        held = {entry["bl_value"] for entry in self.blocklist.values()}
+        made = [self._entry(value) for value in body["values"] if value.lower() not in held]
+        return {"blocked": len(made)}
 
     async def _unblock_all(self, _: Request) -> Response:
         """The whole list: without ids it needs no body at all."""

@@ -9,7 +9,6 @@ from servers.instantly import effects, mailboxes, people, readiness, removal, re
 from servers.instantly.account import Instantly, refuse_simulated
 from servers.instantly.inspection import CampaignDetail, inspect
 from servers.instantly.views import (
-    BlocklistPage,
     CampaignAnalytics,
     MailboxPage,
     ReplyPage,
@@ -22,6 +21,7 @@ from servers.instantly.views import (
 from shared.effect import Outcome
 from shared.ports import (
     BatchOutcome,
+    BlocklistPage,
     CampaignDraft,
     CampaignPage,
     Check,

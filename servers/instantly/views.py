@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.ports import CampaignView, LeadStatus
+from shared.ports import BlocklistEntry, CampaignView, LeadStatus
 
 CampaignStatus = Literal[
     "draft", "active", "paused", "completed", "unhealthy", "bounce_protect", "suspended", "unknown"
@@ -88,23 +88,6 @@ class ReplyPage:
     """Some replies, newest first, and where the next page begins."""
 
     replies: tuple[Reply, ...]
-    next_cursor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BlocklistEntry:
-    """An address or domain that Instantly must not mail."""
-
-    value: str
-    is_domain: bool
-    created_at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BlocklistPage:
-    """Some entries, and where the next page begins."""
-
-    entries: tuple[BlocklistEntry, ...]
     next_cursor: str = ""
 
 

@@ -21,7 +21,7 @@ from tests.postgres import Server
 
 ROOT = CONFIG.parent
 GROUPS = {
-    "suppression": ("check", "list", "import", "export"),
+    "suppression": ("check", "list", "import", "export", "sync", "pending"),
     "audit": ("verify", "tail", "export", "checkpoint"),
     "effects": ("list", "show", "approve", "resolve"),
 }
@@ -134,6 +134,7 @@ def test_an_unknown_command_or_option_is_wrong_use(swarm: Swarm) -> None:
         ("reviews",),
         ("effects", "list"),
         ("suppression", "list"),
+        ("suppression", "pending"),
         ("suppression", "check", "anna@corp.com"),
         ("audit", "verify"),
         ("audit", "tail"),
