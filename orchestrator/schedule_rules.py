@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from shared.strict import Strict
 
 # A schedule has its name here, its rhythm in schedules.yaml, and what it does in `timetable.py`.
-Schedule = Literal["suppression_sweep",]
+Schedule = Literal["suppression_sweep", "suppression_sync"]
 A_MONTH = 31 * 24 * 60
 
 

@@ -49,15 +49,6 @@ class Synced:
         return Synced(self.looked_at + walked.entries, self.new + walked.new, self.told)
 
 
-async def work(app: App) -> int:
-    """A look, if one is due. Returns how many entries were new to us."""
-    every = timedelta(minutes=app.rules.routing.catching_up.every_minutes)
-    stand = await walks.standing(app.kernel, SYNC)
-    if stand.at and app.kernel.clock.now() - parse(stand.at) < every:
-        return 0
-    return (await sync(app)).new
-
-
 async def sync(app: App, *, whole: bool = False, told: Told = lambda _: None) -> Synced:
     """One look in both directions; `whole`: through all of every list, however long that takes.
 

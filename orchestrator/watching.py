@@ -35,7 +35,6 @@ FORKED = "forked"  # what a place's problem says then
 WATCHED = frozenset(
     {
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
-        "suppression_sweep",
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
         *("checkpoint", "worker_part", "credentials", "disk", "spool", "schedule"),
     }
@@ -189,10 +188,6 @@ def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     yield from _late("in_doubt", "critical", now.in_doubt, rules.in_doubt_minutes, "effects are in doubt")
     text = "opt-outs are not confirmed by every vendor; enter them there by hand"
     yield from _late("suppression_sync", "critical", now.suppression_sync, rules.suppression_minutes, text)
-    if now.suppression_looked > rules.suppression_minutes * 60:
-        text = "our list was not compared with the vendors' for too long: one of them doesn't answer"
-        waited, limit = _minutes(now.suppression_looked), rules.suppression_minutes
-        yield Alert("suppression_sweep", "critical", text, waited, limit, "minutes", "since the last look")
     text = "stops are not confirmed by every vendor"
     yield from _late("stops", "warning", now.stops, rules.stop_minutes, text)
     text = "campaigns stand still here, and the vendor may still be sending them"

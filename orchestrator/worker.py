@@ -28,7 +28,6 @@ from orchestrator import (
     standstill,
     stopping,
     stops,
-    syncing,
     watching,
 )
 from orchestrator.app import App
@@ -101,7 +100,6 @@ class Worker:
             ("schedules", SCHEDULE_SECONDS, lambda: schedules.begin_due(app, TIMETABLE)),
             ("stops", STOP_SECONDS, lambda: stopping.work(app)),
             ("owed", OWED_SECONDS, lambda: owing.work(app)),
-            ("sync", CATCH_UP_SECONDS, lambda: syncing.work(app)),
             ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),

@@ -248,27 +248,20 @@ def note() -> Callable[[Kernel, float], Any]:
     return noted
 
 
-async def test_a_look_that_fails_for_an_hour_is_an_alert(here: World) -> None:
+async def test_since_when_it_was_not_compared_is_measured_and_a_look_that_fails_does_not_count(
+    here: World,
+) -> None:
     await syncing.sync(here.app)
     await here.break_things(
         "instantly", {"kind": "status", "status": 503, "path": "block-lists", "times": -1}
     )
     await here.clock.sleep(3_700)
     with pytest.raises(Retryable):
-        await syncing.work(here.app)
+        await syncing.sync(here.app)
     await here.break_things("instantly")
-    alerts = decide(await look(here.kernel, {}), here.kernel.settings.safety.alerts)
-    assert "suppression_sweep" in {one.name for one in alerts}
-
-
-async def test_it_is_compared_only_when_it_is_due(here: World) -> None:
-    await syncing.work(here.app)
-    before = len(await here.witness.requests("instantly"))
-    await syncing.work(here.app)
-    assert len(await here.witness.requests("instantly")) == before
-    await here.clock.sleep(here.app.rules.routing.catching_up.every_minutes * 60)
-    await syncing.work(here.app)
-    assert len(await here.witness.requests("instantly")) > before
+    assert (await measure(here.kernel)).standing.suppression_looked > 3_600
+    await syncing.sync(here.app)
+    assert (await measure(here.kernel)).standing.suppression_looked < 60
 
 
 async def test_the_lag_is_that_from_the_opt_out_to_the_last_word(live_kernel: Kernel) -> None:
