@@ -11,13 +11,16 @@ from orchestrator.wording import (
     banned,
     hosts,
     links,
+    sentences,
     shouts,
     tells_opt_out,
     uncited_statistic,
 )
+from orchestrator.wording_abroad import WORDINGS_ABROAD
 from shared.ports import Message
 
 _FOOTER_LINES = 6
+_MARKED_LINK = re.compile(r"\[([^\]\n]*)\]\((https?://[^)\s]+)\)", re.IGNORECASE)
 
 
 def _each(case: Case) -> Iterable[tuple[int, Message]]:
@@ -34,7 +37,7 @@ def _parts(case: Case) -> Iterable[tuple[str, str, str]]:
 
 def _wording(case: Case) -> Iterable[Finding]:
     for part, text, where in _parts(case):
-        for rule in WORDINGS:
+        for rule in (*WORDINGS, *WORDINGS_ABROAD):
             if rule.part in {part, "both"} and rule.found(text):
                 yield Finding(rule.code, rule.severity, where, rule.why, rule.fix)
 
@@ -54,37 +57,53 @@ def _claims(case: Case) -> Iterable[Finding]:
             yield Finding("banned_phrase", severity, where, f'"{words}": {why}', "say it in other words")
 
 
-# What a sentence says of the company, and the recorded signals of which one must bear it out.
-_FACTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+# What a sentence says of the company or the person, and the recorded signals or sources of which one must bear it out.
+_FACTS: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (
         re.compile(
-            r"\b(?:funding|series [a-e]\b|raised (?:money|a round|\$)|investment round)", re.IGNORECASE
+            r"\b(?:funding|series [a-e]\b|raised (?:money|a round|\$)|investment round|finanzierungsrunde"
+            r"|levée de fonds|ronda de (?:financiación|inversión))",
+            re.IGNORECASE,
         ),
-        ("funded_recently",),
+        frozenset({"funded_recently"}),
     ),
     (
         re.compile(r"\byou(?:'re|’re| are) hiring\b|\byour (?:open )?job (?:ad|posting)", re.IGNORECASE),
-        ("hiring_revops", "hiring_sales"),
+        frozenset({"hiring_revops", "hiring_sales"}),
     ),
-    (re.compile(r"\byour (?:recent |new )?(?:product )?launch\b", re.IGNORECASE), ("product_launch",)),
+    (
+        re.compile(r"\byour (?:recent |new )?(?:product )?launch\b", re.IGNORECASE),
+        frozenset({"product_launch"}),
+    ),
     (
         re.compile(
             r"\b(?:congratulations|congrats) on (?:your|the) (?:new (?:role|job)|promotion)", re.IGNORECASE
         ),
-        ("new_cro", "new_vp_sales"),
+        frozenset({"new_cro", "new_vp_sales"}),
     ),
+    (re.compile(r"\byou(?:'ve|’ve| have)? downloaded\b", re.IGNORECASE), frozenset({"content_downloader"})),
+)
+# A sentence about companies at large says nothing of this one.
+_AT_LARGE = re.compile(
+    r"^\W*(?:many|most|some|other|viele|manche|beaucoup|muchas|algunas)\s(?:de\s|d['’])?"
+    r"(?:companies|teams|firms|start-?ups|unternehmen|firmen|entreprises|sociétés|équipes|empresas)\b"
+    r"(?![^\n]*\b(?:you|yours?|ihr\w*|votre|vos|su)\b)",
+    re.IGNORECASE,
 )
 
 
 def _facts(case: Case) -> Iterable[Finding]:
-    for number, message in _each(case):
-        for pattern, signals in _FACTS:
-            if pattern.search(message.body) and not any(case.lead.signals.get(name) for name in signals):
+    lead = case.lead
+    on_record = {name for name, true in lead.signals.items() if true} | {one.type for one in lead.sources}
+    for _, text, where in _parts(case):
+        said = [part for part in sentences(text) if not _AT_LARGE.match(part)]
+        for pattern, proofs in _FACTS:
+            if any(pattern.search(part) for part in said) and not proofs & on_record:
                 yield Finding(
                     "unfounded_claim",
                     "block",
-                    place(number, "body"),
-                    "it says something of the company that isn't on record",
+                    where,
+                    "it says something of the company or the person that isn't on record",
                     "leave it out, or record the fact with its source",
                 )
 
@@ -172,6 +191,14 @@ def _links(case: Case) -> Iterable[Finding]:
                 where,
                 "a link that hides who is behind it",
                 "link to the plain name",
+            )
+        if any(set(hosts(shown)) - set(hosts(target)[:1]) for shown, target in _MARKED_LINK.findall(text)):
+            yield Finding(
+                "deceptive_link",
+                "block",
+                where,
+                "it shows another address than it leads to",
+                "write the target itself",
             )
         if len([url for url in found if url != own]) > compliance.max_links:
             yield Finding(

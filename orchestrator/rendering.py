@@ -25,7 +25,7 @@ SKIP = "skip"
 DEPTHS: tuple[Depth, ...] = get_args(Depth)
 _UNSAFE = re.compile(r"[<>{}\[\]|\\^`~*=%$#@;\"\n]|https?:|www\.|://", re.IGNORECASE)
 # Inside a sentence it would read as if something had been left out.
-_GAP = re.compile(r"\bNone\b|\bnull\b|\bnan\b|undefined|\.\.|,\s*,|\s,|\(\s*\)|\(\s|\s\)")
+_GAP = re.compile(r"\bNone\b|\bnull\b|\bnan\b|undefined|\.\.|,\s*,|\s,|\(\s*\)|\(\s|\s\)|^\)|\($")
 _NOTHING = frozenset(
     {"", "none", "null", "nan", "n/a", "na", "undefined", "unknown", "-", "--", ".", "tbd", "test"}
 )

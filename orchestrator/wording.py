@@ -59,8 +59,16 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(part for part in _SENTENCE.split(text) if part and part.strip())
 
 
+_AMOUNT = (
+    r"(?:[$€£]\s?)?\d[\d.,]*\s?(?:[mk]\b|million|hours?\b|days?\b|minutes?\b|dollars?\b|euros?\b|stunden\b|tage\b"
+    r"|minuten\b|heures?\b|jours?\b|horas?\b|días?\b|minutos?\b)"
+)
 _STATISTIC = (
-    r"\b\d[\d.,]*\s?(?:%|percent\b|per cent\b|percentage points?\b)"
+    r"\b\d[\d.,]*\s?(?:%|percent\b|per cent\b|percentage points?\b|prozent\b|pour cent\b|por ciento\b)"
+    r"|\b(?:ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:-\w+)? (?:percent|per cent)\b"
+    r"|\b(?:sav|los|wast|gain|recover|earn)(?:e|es|ed|ing|s)?\b[^.!?\n]{0,16}?" + _AMOUNT + r"|"
+    r"\b(?:sparen|spart|gewinnen|verlieren|gagn\w+|économis\w+|perdent|ahorr\w+|ganan|pierden)\b"
+    r"[^.!?\n]{0,16}?" + _AMOUNT + r"|" + _AMOUNT + r"[^.!?\n]{0,30}\b(?:sparen|spart|gespart)\b"
     r"|\b\d+(?:\.\d+)?x\b|\b\d+(?:\.\d+)? times (?:more|faster|higher|better|as|the)\b"
     r"|\b\d+ (?:out of|in) (?:every )?\d+\b"
     r"|\b(?:doubl|tripl|quadrupl)(?:e[sd]?|ing) (?:your|their|our|the|its)\b"
@@ -77,7 +85,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"\{\{|\}\}|\{%|%\}|<%|%>|\$\{|\*\||\|\*|#\{|%[A-Z_]{3,}%|%%\w+|\{[^{}\n]{0,60}\}",
             r"\[(?:[a-z]+[ _-])?(?:name|company|title|firstname|lastname|date|link|url|insert[^\]]*"
             r"|your [^\]]*)\]",
-            r"<(?:first|last|company|your)[ _-]?\w*>|\bx{3,}\b|\[\[|\]\]|__\w+__",
+            r"<(?:first|last|company|your)[ _-]?\w*>|\bx{3,}\b|\[\[|\]\]|__\w+__|(?-i:\b(?:TODO|TBD|FIXME)\b)",
         ),
         "a placeholder was not filled in",
         "fill it in, or let the template skip the sentence",
@@ -92,7 +100,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"[ \t][,;](?=\s|$)",
             r"^\s*(?:hi|hey|dear|hello)[ ,]+(?:none|null|nan|undefined|n/a|unknown|first ?name|customer)\b",
             r"^\s*(?:hi|hey|dear|hello)\s+\S*@",
-            r"\b(?:undefined|NaN|\[object Object\])\b",
+            r"\b(?:undefined|(?-i:NaN)|\[object Object\]|n/a)\b",
             flags=re.IGNORECASE | re.MULTILINE,
         ),
         "a value was missing when the text was made",
@@ -105,6 +113,7 @@ WORDINGS: tuple[Wording, ...] = (
         _pattern(r"\bnull\b|(?<=[a-z,] )None\b", r"\bNone[,.](?=\s|$)", flags=re.NOFLAG),
         "a missing value was printed as a word",
         "use a fallback that works without the value",
+        excuse=_pattern(r"\bnull and void\b|\b(?:gegen|bei|über|unter|auf) null\b"),
     ),
     Wording(
         "odd_greeting",
@@ -187,6 +196,7 @@ WORDINGS: tuple[Wording, ...] = (
             r"|’)?s) (?:very )?best\b"
             r"(?! (?:way|time|day|person|people|contact|address|number|email|practices?|moment|place|step"
             r"|next|route|of luck|regards|wishes|part|if\b))",
+            r"^the best (?:way|practices?|approach) (?:to|of|for)\b(?![^\n]*\?)",
             r"\bbest[- ](?:in[- ]class|of[- ]breed|ever|rated)\b",
             r"\b(?:is|are) simply (?:the )?best\b",
             r"\bwe(?: are|'re|’re) (?:the )?best\b",
@@ -236,6 +246,8 @@ WORDINGS: tuple[Wording, ...] = (
         "block",
         "both",
         _pattern(
+            r"\bonly today\b|\bor lose your (?:place|spot|seat)\b|\b(?:ends|expires) in \d+ (?:hours?|days?)\b"
+            r"|\b(?:respond|reply|answer|decide) (?:immediately|right away|at once)\b",
             r"\bact (?:now|fast|today)\b|\blast chance\b|\bfinal (?:notice|call|chance)\b|\blimited[- ]time\b"
             r"|\b(?:today|tonight) only\b|\b(?:offer|price|deal|discount|access|it) (?:ends"
             r"|expires) (?:today|tonight|soon|at midnight|tomorrow|this week)\b"
@@ -244,14 +256,15 @@ WORDINGS: tuple[Wording, ...] = (
             r"|\b\d+ (?:spots?|seats?|slots?) (?:left|remaining)\b|\bdon(?:'|’)t miss (?:out|this)\b"
             r"|\bhurry\b"
             r"|\bbefore it(?:'|’)s too late\b|\bwhile (?:supplies|stocks?) last\b|\burgent(?:ly)?\b"
-            r"|\btime is running out\b"
+            r"|\btime is running out\b",
         ),
         "urgency that isn't there",
         "leave the timing to the reader",
         by_sentence=True,
         excuse=_pattern(
             r"\b(?:not|nothing|isn(?:'|’)t|less|no) (?:\w+ )?urgent(?:ly)?\b|\bno hurry\b|\bin a hurry\b"
-            r"|\burgent care\b"
+            r"|\burgent care\b|\bnone of (?:this|it|that) is urgent\b"
+            r"|\b(?:treat|handle|answer|sort|clear)s? (?:\w+ )?urgent\b"
         ),
     ),
     Wording(
@@ -260,9 +273,11 @@ WORDINGS: tuple[Wording, ...] = (
         "both",
         _pattern(
             r"\bas (?:we )?(?:discussed|agreed|promised)\b",
-            r"\b(?:per|following(?: up on)?|after) our (?:call|conversation|meeting|chat|talk)\b",
+            r"\b(?:per|following(?: up on)?|after) our (?:\w+ )?(?:call|conversation|meeting|chat|talk)\b",
             r"\bgreat (?:to (?:meet|see|talk to)|meeting|talking to) you\b",
             r"\bour mutual (?:friend|contact|connection)\b",
+            r"\byour (?:ceo|cfo|cro|boss|manager|colleagues?) (?:suggested|asked|told|recommended|said|referred)\b",
+            r"\bthanks? (?:you )?for (?:asking|requesting|booking|signing up)\b",
             r"\byou (?:asked|requested|told) (?:me|us)\b",
             r"\bthanks? (?:you )?for (?:your (?:call|interest|order|time yesterday)|getting in touch)\b",
         ),

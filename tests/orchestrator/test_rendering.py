@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from people import CONFIG, RULES, a_campaign, a_lead, messages_for
 
@@ -102,6 +102,7 @@ ANYTHING = st.text(max_size=120)
 FOOTER = RULES.outreach.sender.postal_address
 
 
+@example(Lead(id="a", sources=(Source("event_attendee", name=")0"),)), "tier_1")
 @settings(max_examples=200, deadline=None)
 @given(
     st.builds(
