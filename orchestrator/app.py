@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.rules import Rules, load_rules
+from orchestrator.together import Together
 from shared.kernel import Kernel, open_kernel, running
 from shared.settings import Settings
 from shared.suite import PROTOCOLS, Suite, load_server, open_suite, refuse_wrong_options
@@ -19,6 +20,7 @@ class App:
     suite: Suite
     rules: Rules
     webhooks: Mapping[str, WebhookSource]  # by vendor account, wherever the server runs
+    together: Together = field(default_factory=Together)  # webhooks that share a commit
 
 
 @asynccontextmanager

@@ -206,6 +206,15 @@ def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: 
         _stop_once_more(app, connection, known, now)
 
 
+def stop_in(app: App, connection: sa.Connection, event: Event, reason: str, now: datetime) -> None:
+    """In the caller's transaction, and before all else that an event means: nobody writes to this person any more."""
+    event = _sound(event)
+    known = _about(connection, event)
+    addresses = known.addresses[:1] if reason in stops.OF_AN_ADDRESS else known.addresses
+    source = "reply" if event.type in ANSWERS else event.vendor
+    _suppress(app, connection, addresses, reason, source, now)
+
+
 def _bounced(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
     """The address alone, by the bounce's kind; the person's others may be well."""
     address = known.addresses[:1] if event.email else ()

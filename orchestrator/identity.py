@@ -10,7 +10,14 @@ import sqlalchemy as sa
 from orchestrator.normalise import linkedin_url
 from shared.address import DOTLESS, Address, read_address
 from shared.errors import Invalid
-from shared.pipeline_schema import campaign_lead, lead, lead_key
+from shared.pipeline_schema import campaign_lead
+from shared.sql import among, run, value
+
+NAMED = "SELECT lead_id FROM lead_key WHERE key IN"
+ENROLLED = "SELECT lead_id FROM campaign_lead WHERE email IN"
+OF_CONTACT = "SELECT lead_id FROM campaign_lead WHERE contact_ref = ? LIMIT 1"
+THEIRS = "SELECT email FROM campaign_lead WHERE lead_id = ? UNION ALL SELECT email FROM lead WHERE id = ?"
+NEAR = "SELECT DISTINCT email FROM campaign_lead WHERE email IN (?, ?) OR (email >= ? AND email < ?)"
 
 
 def exact(email: str) -> str:
@@ -24,14 +31,12 @@ def exact(email: str) -> str:
 def lead_named(connection: sa.Connection, name: str) -> str:
     """The id of the lead with this address or profile, or ""."""
     keys = [f"email:{exact(name)}", f"profile:{linkedin_url(name)}"]
-    query = sa.select(lead_key.c.lead_id).where(lead_key.c.key.in_(keys)).limit(1)
-    return connection.execute(query).scalar() or ""
+    return next((str(row["lead_id"]) for row in among(connection, NAMED, keys)), "")
 
 
 def lead_of_contact(connection: sa.Connection, contact_ref: str) -> str:
     """The id of the lead whom the CRM knows under this id, or ""."""
-    query = sa.select(campaign_lead.c.lead_id).where(campaign_lead.c.contact_ref == contact_ref).limit(1)
-    return (connection.execute(query).scalar() or "") if contact_ref else ""
+    return str(value(connection, OF_CONTACT, contact_ref) or "") if contact_ref else ""
 
 
 def lead_of_address(connection: sa.Connection, email: str) -> str:
@@ -39,17 +44,14 @@ def lead_of_address(connection: sa.Connection, email: str) -> str:
     if found := lead_named(connection, email):
         return found
     spelled = same_mailbox(connection, email)
-    query = sa.select(campaign_lead.c.lead_id).where(campaign_lead.c.email.in_(spelled)).limit(1)
-    return (connection.execute(query).scalar() or "") if spelled else ""
+    return next((str(row["lead_id"]) for row in among(connection, ENROLLED, spelled)), "")
 
 
 def addresses_of(connection: sa.Connection, email: str, lead_id: str) -> tuple[str, ...]:
     """Every address that stops with this one, as campaigns spell them."""
     found = [exact(email), *same_mailbox(connection, email)]
     if lead_id:
-        enrolled = sa.select(campaign_lead.c.email).where(campaign_lead.c.lead_id == lead_id)
-        known = sa.select(lead.c.email).where(lead.c.id == lead_id)
-        found += [*connection.execute(enrolled).scalars(), *connection.execute(known).scalars()]
+        found += [str(row["email"]) for row in run(connection, THEIRS, lead_id, lead_id)]
     return tuple(dict.fromkeys(address for address in found if address))
 
 
@@ -59,19 +61,18 @@ def same_mailbox(connection: sa.Connection, email: str) -> list[str]:
         address = read_address(email)
     except Invalid:
         return []
-    query = sa.select(campaign_lead.c.email).where(_near(address)).distinct()
-    return [found for found in connection.execute(query).scalars() if _broad(found) == address.broad]
+    return [found for found in _near(connection, address) if _broad(found) == address.broad]
 
 
-def _near(address: Address) -> sa.ColumnElement[bool]:
+def _near(connection: sa.Connection, address: Address) -> list[str]:
     """Narrows down by the index; who it is, `broad` decides."""
-    column = campaign_lead.c.email
     if address.domain in DOTLESS:
-        return at_domain(sorted(DOTLESS))
+        query = sa.select(campaign_lead.c.email).where(at_domain(sorted(DOTLESS))).distinct()
+        return list(connection.execute(query).scalars())
     base = address.broad.rpartition("@")[0]
     # "+" is followed by "," in ASCII: everything that begins with `base+`.
-    tagged = sa.and_(column >= f"{base}+", column < f"{base},")
-    return sa.or_(column.in_((address.exact, address.broad)), tagged)
+    found = run(connection, NEAR, address.exact, address.broad, f"{base}+", f"{base},")
+    return [str(row["email"]) for row in found]
 
 
 def _broad(email: str) -> str:

@@ -4,14 +4,19 @@ POST ─ verify ─ caps ─ stored (once per event id) ─▶ 200 ┄ later ┄
         └ 401   └ 400/413 └ it can't be: an opt-out ─ spooled ─▶ 200, and nothing is sent before it is taken in
                                          else, or neither can be ─▶ 503 + Retry-After
 
-What stops a person (unsubscribed, bounced for good, complained, DND) goes on the suppression list in the very
-transaction that stores the event; taking them out of the vendors' hands follows, until confirmed. One that can't be
-understood lets those behind it pass, is tried a few times more, and is then kept for a person
-(`swarm doctor`); delivered again by the vendor, it gets another chance.
+What stops a person (unsubscribed, bounced for good, complained, DND, a reply that says so) goes on the suppression list
+in the very transaction that stores the webhook, before it is answered; taking them out of the vendors' hands follows,
+until confirmed. Those that come at the same time share one commit (`together.py`). One that can't be understood lets
+those behind it pass, is tried a few times more, and is then kept for a person (`swarm doctor`); delivered again by the
+vendor, it gets another chance.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,6 +31,7 @@ from shared.kernel import Kernel
 from shared.schema import inbound
 from shared.settings import Settings
 from shared.spool import Kept, Spool
+from shared.sql import insertion, run_many
 from shared.store import Unavailable
 from shared.telemetry import correlated, correlation, logger
 from shared.webhook import WebhookSource, composed_id, decode
@@ -34,15 +40,25 @@ log = logger("inbox")
 TRIES = 5
 LONGEST_ID = 200
 AT_ONCE = 200
+SIDE_BY_SIDE = 16  # understood in one commit: nobody waits for the database for long
+STOP_WEIGHT = 10  # of what a commit may hold: stopping somebody takes as long as keeping so many
+KEEP = (
+    f"{insertion('inbound', ('vendor', 'event_id', 'raw', 'correlation_id', 'received_at'))} "
+    "ON CONFLICT (vendor, event_id) DO UPDATE SET state = 'new', attempts = 0, raw = excluded.raw "
+    "WHERE inbound.state = 'failed'"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A webhook whose sender was verified."""
+    """A webhook whose sender was verified. `event` is None where the parser was surprised, `reason` where it stops."""
 
     vendor: str
     event_id: str
     raw: bytes
+    event: Event | None = None
+    reason: str = ""  # why nobody may write to its person any more; "" where it says nothing of the kind
+    correlation_id: str = ""
 
 
 async def receive(app: App, vendor: str, headers: Mapping[str, str], raw: bytes) -> int:
@@ -50,23 +66,31 @@ async def receive(app: App, vendor: str, headers: Mapping[str, str], raw: bytes)
     source = app.webhooks.get(vendor)
     if source is None:
         return 404
-    came = arrived(source, app.kernel.settings, vendor, headers, raw)
-    if isinstance(came, int):
-        return came
     with correlated() as cid:
-        values = {"vendor": vendor, "event_id": came.event_id, "raw": raw, "correlation_id": cid}
+        came = arrived(source, app.kernel.settings, app.rules, vendor, headers, raw, app.kernel.clock.now())
+        if isinstance(came, int):
+            return came
         try:
-            await app.kernel.store.write(
-                lambda c: _keep(c, {**values, "received_at": iso(app.kernel.clock.now())})
-            )
+            one, weight = replace(came, correlation_id=cid), STOP_WEIGHT if came.reason else 1
+            await app.together.write(app.kernel.store, one, partial(_keep, app), weight)
         except Unavailable:
             log.exception("webhook.not_stored", vendor=vendor)
-            return await spool(app.kernel.spool, app.rules, source, came)
+            return await spool(app.kernel.spool, came)
+        except Exception:
+            # A bug or a broken log: what would be lost by it is somebody's wish to be left alone.
+            log.exception("webhook.not_taken", vendor=vendor)
+            return await spool(app.kernel.spool, came)
     return 200
 
 
 def arrived(
-    source: WebhookSource, settings: Settings, vendor: str, headers: Mapping[str, str], raw: bytes
+    source: WebhookSource,
+    settings: Settings,
+    rules: Rules,
+    vendor: str,
+    headers: Mapping[str, str],
+    raw: bytes,
+    now: datetime,
 ) -> Arrived | int:
     """A webhook that its vendor sent and that can be read; else the status to answer."""
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -74,71 +98,80 @@ def arrived(
         log.warning("webhook.forged", vendor=vendor, bytes=len(raw))
         return 401
     try:
-        return Arrived(vendor, _identify(source, raw), raw)
+        payload = decode(raw)
     except Invalid as error:
         log.warning("webhook.unreadable", vendor=vendor, code=error.code)
         return 413 if error.code == "too_large" else 400
+    event = _event(source, payload)
+    reason = _reason(event, rules) if event else ""
+    if not reason and source.stale(payload, now):  # an opt-out is never too old
+        log.warning("webhook.stale", vendor=vendor)
+        return 400
+    return Arrived(vendor, _identifier(event, raw), raw, event, reason)
 
 
-async def spool(out: Spool, rules: Rules, source: WebhookSource, came: Arrived) -> int:
+async def spool(out: Spool, came: Arrived) -> int:
     """While the database can't take it: keep what stops somebody, and ask for the rest again. The status to answer."""
-    targets, reason = stopping(source, came.raw, rules)
-    if not targets:
+    if not (came.reason and came.event and came.event.email):
         return 503
-    kept = Kept(targets, reason, came.vendor, "system", came.vendor, came.event_id, came.raw, correlation())
+    targets = (came.event.email,)
+    told = (came.reason, came.vendor, "system", came.vendor, came.event_id, came.raw, correlation())
     try:
-        await out.keep(kept)
+        await out.keep(Kept(targets, *told))
     except Unavailable:
         log.exception("webhook.not_spooled", vendor=came.vendor)
         return 503
     return 200
 
 
-def stopping(source: WebhookSource, raw: bytes, rules: Rules) -> tuple[tuple[str, ...], str]:
-    """Who must not be written to any more, by this webhook, and why; nobody where it says nothing of the kind."""
+def _event(source: WebhookSource, payload: Mapping[str, Any]) -> Event | None:
     try:
-        event = source.parse(decode(raw))
-    except (SwarmError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return (), ""
-    reason = _reason(event, rules) if event.email else ""
-    return ((event.email,), reason) if reason else ((), "")
+        return source.parse(payload)
+    except (SwarmError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        log.warning("webhook.odd", kind=type(error).__name__)
+        return None
+
+
+def _identifier(event: Event | None, raw: bytes) -> str:
+    """The event's id; a payload whose fields surprise the parser is kept all the same, under a hash."""
+    if event is None:
+        return composed_id(raw.hex())
+    try:
+        event.id.encode()
+    except (AttributeError, ValueError):
+        return composed_id(raw.hex())
+    return event.id if 0 < len(event.id) <= LONGEST_ID else composed_id(event.id)
 
 
 def _reason(event: Event, rules: Rules) -> str:
     if event.type in handling.STOPPING or event.stops_contact:
         return event.reason or event.type
-    if event.type == "bounced" and event.bounce == "hard":
+    if event.type == "bounced" and event.bounce == "hard" and rules.routing.replies["bounce"].suppress:
         return "bounced"
     if event.type in handling.ANSWERS and suppresses(found := classify(event.subject, event.text), rules):
         return str(found.reply)
     return ""
 
 
-def _identify(source: WebhookSource, raw: bytes) -> str:
-    """The event's id; a payload whose fields surprise the parser is kept all the same, under a hash."""
-    payload = decode(raw)
-    try:
-        identifier = source.parse(payload).id
-        identifier.encode()
-    except (SwarmError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        log.warning("webhook.odd", kind=type(error).__name__)
-        return composed_id(raw.hex())
-    return identifier if 0 < len(identifier) <= LONGEST_ID else composed_id(identifier)
+def _keep(app: App, connection: sa.Connection, batch: Sequence[Arrived]) -> None:
+    """All of them, once per event; whoever must not be written to is on the list with it.
 
-
-def _keep(connection: sa.Connection, values: Mapping[str, object]) -> None:
-    """Once per event; what could not be understood so far gets another chance."""
-    known = (inbound.c.vendor == values["vendor"], inbound.c.event_id == values["event_id"])
-    row = connection.execute(sa.select(inbound.c.id, inbound.c.state).where(*known)).one_or_none()
-    if row is None:
-        connection.execute(sa.insert(inbound).values(**values))
-    elif row.state == "failed":
-        again = {"state": "new", "attempts": 0, "raw": values["raw"]}
-        connection.execute(sa.update(inbound).where(inbound.c.id == row.id).values(**again))
+    What could not be understood so far gets another chance.
+    """
+    now = app.kernel.clock.now()
+    run_many(
+        connection,
+        KEEP,
+        [(one.vendor, one.event_id, one.raw, one.correlation_id, iso(now)) for one in batch],
+    )
+    for one in batch:
+        if one.event and one.reason:
+            with correlated(one.correlation_id):
+                handling.stop_in(app, connection, replace(one.event, vendor=one.vendor), one.reason, now)
 
 
 async def drain(app: App) -> int:
-    """Understand what came in, untried ones first. Returns how many were looked at.
+    """Understand what came in, untried ones first, in the order it came. Returns how many were looked at.
 
     Raises `Unavailable` where the database is at fault: then no webhook is.
     """
@@ -146,10 +179,17 @@ async def drain(app: App) -> int:
     rows = await app.kernel.store.read(
         lambda c: list(c.execute(query.order_by(inbound.c.attempts, inbound.c.id).limit(AT_ONCE)))
     )
-    for row in rows:
-        with correlated(str(row.correlation_id)):
-            await _understand(app, row)
+    for first in range(0, len(rows), SIDE_BY_SIDE):
+        part = (_understood(app, row) for row in rows[first : first + SIDE_BY_SIDE])
+        problems = [one for one in await asyncio.gather(*part, return_exceptions=True) if one is not None]
+        if problems:
+            raise problems[0]
     return len(rows)
+
+
+async def _understood(app: App, row: sa.Row[tuple[object, ...]]) -> None:
+    with correlated(str(row.correlation_id)):
+        await _understand(app, row)
 
 
 async def _understand(app: App, row: sa.Row[tuple[object, ...]]) -> None:

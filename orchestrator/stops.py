@@ -25,6 +25,7 @@ from shared.kernel import Kernel
 from shared.pipeline_schema import campaign_lead, lead_key, stop
 from shared.schema import effect
 from shared.spool import Kept
+from shared.sql import insertion, run
 from shared.telemetry import correlation, logger
 
 log = logger("stops")
@@ -36,6 +37,12 @@ OF_AN_ADDRESS = frozenset({"bounced"})  # reasons that say nothing about the per
 SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")
 ADDING = "add_lead"
+LEAVE = "UPDATE campaign_lead SET state = 'stopped', reason = ? WHERE email = ? AND state NOT IN (?, ?)"
+KNOWN = "SELECT state, at FROM stop WHERE id = ?"
+ASK = insertion("stop", ("reason", "at", "detail", "id", "kind", "target"))
+ASK_AGAIN = (
+    "UPDATE stop SET reason = ?, at = ?, detail = ?, state = 'open', due_at = '', attempts = 0 WHERE id = ?"
+)
 
 
 # ── asking for it ────────────────────────────────────────────────────────────────────────────────────────
@@ -170,9 +177,7 @@ def halt_in(connection: sa.Connection, email: str, reason: str, now: datetime) -
 
 def _leave_campaigns(connection: sa.Connection, email: str, reason: str) -> bool:
     """Here at once. True if they were in one."""
-    theirs = (campaign_lead.c.email == email, campaign_lead.c.state.not_in(UNTOUCHED))
-    values = {"state": "stopped", "reason": reason}
-    return connection.execute(sa.update(campaign_lead).where(*theirs).values(**values)).rowcount > 0
+    return bool(run(connection, LEAVE, reason, email, *UNTOUCHED).rowcount > 0)
 
 
 def _open(
@@ -181,12 +186,11 @@ def _open(
     identifier = digest("stop/v1", kind, target)[:24]
     # What follows belongs to what caused it.
     detail = canonical({"correlation_id": correlation()}).decode()
-    fresh = {"reason": reason, "state": "open", "at": iso(now), "due_at": "", "attempts": 0, "detail": detail}
-    known = connection.execute(sa.select(stop).where(stop.c.id == identifier)).one_or_none()
+    known = run(connection, KNOWN, identifier).fetchone()
     if known is None:
-        connection.execute(sa.insert(stop).values(id=identifier, kind=kind, target=target, **fresh))
-    elif anew or (known.state == "confirmed" and known.at < iso(now - STALE)):
-        connection.execute(sa.update(stop).where(stop.c.id == identifier).values(**fresh))
+        run(connection, ASK, reason, iso(now), detail, identifier, kind, target)
+    elif anew or (known["state"] == "confirmed" and known["at"] < iso(now - STALE)):
+        run(connection, ASK_AGAIN, reason, iso(now), detail, identifier)
 
 
 # ── what may have come in between ────────────────────────────────────────────────────────────────────────

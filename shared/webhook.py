@@ -3,10 +3,13 @@
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.clock import parse as moment
 from shared.errors import Invalid
 from shared.event import Event
 from shared.settings import VendorSettings
@@ -14,17 +17,37 @@ from shared.settings import VendorSettings
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_KEYS = 2_000
+# Longer than any vendor tries again or lets a person send again; ids are remembered for longer than this.
+STALE_AFTER = timedelta(days=30)
+OPENING, CLOSING = frozenset({b"{", b"["}), frozenset({b"}", b"]"})
+# A whole text, closed or not, or a bracket. It never looks back, whatever the bytes are.
+_MARKS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+
+# Under this name, which no header can have, a secret reaches `verify` that stood in the address.
+IN_ADDRESS = "?secret"
 
 Verify = Callable[[Mapping[str, str], bytes, VendorSettings], bool]
 Parse = Callable[[Mapping[str, Any]], Event]
+Sent = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookSource:
-    """How to tell a vendor's webhook from a forged one, and what it says. Header names are lower-cased."""
+    """How to tell a vendor's webhook from a forged one, and what it says. Header names are lower-cased.
+
+    `sent`: when it was sent, ISO 8601, where a signature covers that; what was caught then can't be sent again later.
+    """
 
     verify: Verify
     parse: Parse
+    sent: Sent | None = None
+
+    def stale(self, payload: Mapping[str, Any], now: datetime) -> bool:
+        """Whether it was sent so long ago that nobody delivers it any more; what can't be told isn't."""
+        try:
+            return self.sent is not None and moment(self.sent(payload)) < now - STALE_AFTER
+        except (ValueError, OverflowError):
+            return False
 
 
 def decode(raw: bytes) -> Mapping[str, Any]:
@@ -60,19 +83,14 @@ def _no_number(text: str) -> float:
 
 
 def _depth(raw: bytes) -> int:
-    """The deepest nesting, counted before parsing."""
+    """The deepest nesting, counted before parsing; brackets inside of texts are none."""
     deepest = depth = 0
-    inside = escaped = False
-    for byte in raw:
-        if inside:
-            inside = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            inside = True
-        elif byte in b"[{":
+    for found in _MARKS.finditer(raw):
+        mark = found[0]
+        if mark in OPENING:
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        elif mark in CLOSING:
             depth -= 1
     return deepest
 

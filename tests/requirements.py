@@ -139,6 +139,8 @@ WEBHOOKS = _listed(
     W2="The same event counts once, however often and whenever it is delivered.",
     W3="A webhook is answered 2xx only after it is stored, and 503 if it can't be.",
     W4="Bodies beyond the caps on size, depth and keys are refused.",
+    W5="Who opts out is on the list before the webhook is answered, in the commit that many share.",
+    W6="What was signed so long ago that nobody delivers it any more is refused, unless it is an opt-out.",
 )
 WEB = _listed(
     "SECURITY 1 to 4 and 9",

@@ -65,6 +65,8 @@ def create_web(
 def _routes() -> list[BaseRoute]:
     static = StaticFiles(directory=str(files("orchestrator.web") / "static"))
     return [
+        # First, since each that stands before it costs every webhook a look.
+        *_post({"/webhooks/{vendor}": webhooks.receive}),
         Mount("/static", static, name="static"),
         *_get({"/healthz": health.alive, "/readyz": health.ready, "/metrics": health.metrics}),
         *_get({"/login": login.show, "/setup/{token}": login.show_setup}),
@@ -98,7 +100,6 @@ def _routes() -> list[BaseRoute]:
         *_post({"/safety/safe-mode/on": safety.engage_safe_mode}),
         *_post({"/safety/safe-mode/off": safety.leave_safe_mode}),
         *_post({"/safety/pause": safety.pause, "/safety/clear": safety.clear}),
-        *_post({"/webhooks/{vendor}": webhooks.receive}),
     ]
 
 

@@ -18,6 +18,8 @@ from starlette.routing import Route
 from orchestrator import inbox
 from orchestrator.rules import Rules
 from orchestrator.web.security import Shield, body
+from orchestrator.web.webhooks import told
+from shared.clock import SystemClock
 from shared.settings import Settings
 from shared.spool import Spool
 from shared.webhook import MAX_BYTES, WebhookSource
@@ -44,7 +46,7 @@ def create_closed(closed: Closed, hosts: frozenset[str]) -> Starlette:
         if vendor not in closed.webhooks:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         raw = await body(request, MAX_BYTES)
-        status = await _received(closed, vendor, dict(request.headers), raw)
+        status = await _received(closed, vendor, told(request), raw)
         wait = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
         return PlainTextResponse(HTTPStatus(status).phrase, status, headers=wait)
 
@@ -67,7 +69,6 @@ def create_closed(closed: Closed, hosts: frozenset[str]) -> Starlette:
 async def _received(closed: Closed, vendor: str, headers: Mapping[str, str], raw: bytes) -> int:
     """As the inbox receives, with the spool in the database's place."""
     source = closed.webhooks[vendor]
-    came = inbox.arrived(source, closed.settings, vendor, headers, raw)
-    if isinstance(came, int):
-        return came
-    return await inbox.spool(closed.spool, closed.rules, source, came)
+    now = SystemClock().now()
+    came = inbox.arrived(source, closed.settings, closed.rules, vendor, headers, raw, now)
+    return came if isinstance(came, int) else await inbox.spool(closed.spool, came)

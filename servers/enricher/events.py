@@ -38,4 +38,8 @@ def parse(payload: Mapping[str, Any]) -> Event:
     )
 
 
-SOURCE = WebhookSource(verify, parse)
+def _sent(payload: Mapping[str, Any]) -> str:
+    return str(payload.get("createdAt") or "")
+
+
+SOURCE = WebhookSource(verify, parse, _sent)

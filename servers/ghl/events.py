@@ -234,4 +234,8 @@ def _lists(whole: Mapping[str, Any]) -> dict[str, Any]:
     return {"tags": tags.split(",") if isinstance(tags, str) else tags if isinstance(tags, list) else []}
 
 
-SOURCE = WebhookSource(verify=verify, parse=parse)
+def _sent(payload: Mapping[str, Any]) -> str:
+    return _moment(payload.get("timestamp"))
+
+
+SOURCE = WebhookSource(verify=verify, parse=parse, sent=_sent)

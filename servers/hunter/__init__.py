@@ -2,6 +2,7 @@
 
 from servers.hunter.account import ApifyOptions, PhantomBusterOptions, open_hunter
 from servers.hunter.effects import find_launch, find_stopped
+from servers.hunter.events import SOURCE
 from servers.hunter.sandbox_apify import apify_sandbox
 from servers.hunter.sandbox_phantombuster import phantombuster_sandbox
 from servers.hunter.tools import TOOLS
@@ -19,6 +20,7 @@ SERVER = Server(
     open=open_hunter,
     tools=TOOLS,
     ports=("source",),
+    webhooks={"phantombuster": SOURCE},
     lookups={
         ("phantombuster", "launch_agent"): find_launch,
         ("phantombuster", "stop_agent"): find_stopped,

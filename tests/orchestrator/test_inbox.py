@@ -1,7 +1,9 @@
 """A webhook is answered once it is stored, understood later, and lost never."""
 
+import hmac
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 
 from orchestrator import inbox
 from orchestrator.app import App
+from shared.clock import iso
 from shared.event import Event
 from shared.kernel import Kernel, open_kernel
 from shared.pipeline_schema import event
@@ -111,6 +114,94 @@ async def test_a_webhook_that_cannot_be_stored_is_not_acknowledged_unless_it_sto
             other.close()
         kernel.spool.path.rmdir()
         assert await _receive(app, _body()) == 200
+
+
+@pytest.mark.requirement("W5", "U10", "F15")
+async def test_who_opts_out_is_on_the_list_before_the_webhook_is_answered(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    reply = {"reply_text": "Please remove me from your list.", "lead_email": "person2@corp2.com"}
+    assert await _receive(app, _body()) == 200
+    assert await _receive(app, _body(event_type="reply_received", **reply)) == 200
+    assert await _receive(app, _body(event_type="email_opened", lead_email="person3@corp3.com")) == 200
+    everybody = [f"person{n}@corp{n}.com" for n in (1, 2, 3)]
+    assert set(await live_kernel.suppression.refused(everybody)) == set(everybody[:2])
+    assert await _inbound(app) == [("new", 0)] * 3, "nothing was understood yet"
+
+
+# Of each vendor: the secret that its emulator has, where it stands, and a body.
+SECRETS: dict[str, tuple[dict[str, str], bytes]] = {
+    "instantly": (SECRET, _body()),
+    "ghl": ({"x-swarm-secret": "sandbox-secret"}, b'{"type": "ContactUpdate", "id": "c1"}'),
+    "phantombuster": ({"?secret": "sandbox-phantombuster-secret"}, b'{"agentId": "1", "containerId": "2"}'),
+    "clay": ({}, b'{"webhookId": "w", "createdAt": "", "data": {"routine_run_id": "r"}}'),
+}
+SECRETS["clay"][0]["x-clay-signature"] = (
+    "sha256=" + hmac.new(b"sandbox-clay-secret", SECRETS["clay"][1], "sha256").hexdigest()
+)
+
+
+@pytest.mark.requirement("W1", "W4", "F13")
+async def test_each_vendors_webhook_is_taken_and_a_forged_or_broken_one_changes_nothing(
+    live_kernel: Kernel,
+) -> None:
+    app = alone(live_kernel)
+    assert set(SECRETS) == set(app.webhooks)
+    for vendor, (headers, raw) in SECRETS.items():
+        for forged in (
+            {},
+            dict.fromkeys(headers, ""),
+            {name: f"{value}x" for name, value in headers.items()},
+        ):
+            assert await _receive(app, raw, forged, vendor) == 401
+        assert await _inbound(app) == []
+    for number, (vendor, (headers, raw)) in enumerate(SECRETS.items(), 1):
+        assert await _receive(app, raw, headers, vendor) == 200
+        assert len(await _inbound(app)) == number
+
+
+async def test_a_word_that_is_in_no_table_is_kept(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    assert await _receive(app, _body(event_type="Hot prospect")) == 200
+    assert await inbox.drain(app) == 1
+    assert [row.type for row in await rows(app, sa.select(event))] == ["unknown"]
+    assert await _inbound(app) == [("done", 0)]
+
+
+@pytest.mark.requirement("W6", "F11")
+@pytest.mark.parametrize(
+    ("days", "more", "status"),
+    [(29, {}, 200), (31, {}, 400), (31, {"dnd": True}, 200), (-2, {}, 200)],
+)
+async def test_what_was_caught_long_ago_is_refused_unless_it_stops_somebody(
+    live_kernel: Kernel, days: int, more: dict[str, Any], status: int
+) -> None:
+    app = alone(live_kernel)
+    at = iso(live_kernel.clock.now() - timedelta(days=days))
+    said = {"type": "ContactUpdate", "id": "c1", "email": "a@corp1.com", "timestamp": at, **more}
+    headers = SECRETS["ghl"][0]
+    assert await _receive(app, json.dumps(said).encode(), headers, "ghl") == status
+    assert len(await _inbound(app)) == (status == 200)
+
+
+@pytest.mark.requirement("W2", "F14")
+async def test_a_redelivery_that_is_late_is_no_stale_one_where_nothing_is_signed(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    assert await _receive(app, _body(event_type="email_opened", timestamp="2020-01-01T00:00:00Z")) == 200
+
+
+@pytest.mark.requirement("W3", "W5", "I4")
+async def test_an_opt_out_that_the_list_cannot_take_is_spooled_and_others_are_asked_for_again(
+    live_kernel: Kernel,
+) -> None:
+    app = alone(live_kernel)
+    broken = replace(live_kernel, suppression=None)  # type: ignore[arg-type]  # a bug in what stops people
+    odd = replace(app, kernel=broken)
+    assert await _receive(odd, _body()) == 200
+    assert live_kernel.spool.waiting()
+    assert await _inbound(app) == []
+    assert await live_kernel.spool.take_in(live_kernel.store, live_kernel.suppression, live_kernel.clock) == 1
+    assert await live_kernel.suppression.find("person1@corp1.com")
+    assert await _inbound(app) == [("new", 0)]
 
 
 async def test_a_payload_that_surprises_the_parser_is_kept_all_the_same(live_kernel: Kernel) -> None:

@@ -84,3 +84,11 @@ def test_a_backslash_at_the_end_of_a_text_hides_no_nesting() -> None:
     with pytest.raises(Invalid) as told:
         decode(nested)
     assert told.value.code == "too_deep"
+
+
+@pytest.mark.requirement("W4", "F13")
+@pytest.mark.parametrize("unit", [b'\\"', b'"', b"\\", b'"\\', b"{", b'{"'])
+def test_reading_costs_no_more_than_its_length_whatever_the_bytes_are(unit: bytes) -> None:
+    raw = b'"' + unit * ((MAX_BYTES - 2) // len(unit)) + b"\\"
+    with pytest.raises(Invalid):
+        decode(raw)
