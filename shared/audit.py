@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 
@@ -126,6 +127,7 @@ class Audit:
         self._covered = 0  # entries under the newest checkpoint this process knows of
         self._seen: Verification | None = None
         self._seen_at = 0.0
+        self._one_look = anyio.Lock()  # a look that is gone on with can't be gone on with twice at once
 
     async def record(self, *entries: Entry) -> int:
         """Append in a transaction of its own; for what changes nothing else."""
@@ -240,12 +242,14 @@ class Audit:
     async def verify_lately(self) -> Verdict:
         """As `verify`, but what this process went through within the last hour isn't gone through again.
 
-        For who asks often: it costs what was appended since.
+        For who asks often: it costs what was appended since. Who asks meanwhile waits, and gets an answer of their own.
         """
-        if self._seen is None or self._clock.monotonic() - self._seen_at > GOOD_FOR:
-            return await self.verify()
-        await self._look_through(self._seen)
-        return self._seen.verdict
+        async with self._one_look:
+            if self._seen is None or self._clock.monotonic() - self._seen_at > GOOD_FOR:
+                return await self.verify()
+            look = self._seen  # `verify` may put another one in its place meanwhile
+            await self._look_through(look)
+            return look.verdict
 
     async def _look_through(self, look: Verification) -> None:
         try:

@@ -28,6 +28,23 @@ class Lookup(Protocol):
         ...
 
 
+class Sightings:
+    """Since when this process knows that nobody is at an effect any more, by a clock that never jumps."""
+
+    def __init__(self, clock: Clock, most: int = 10_000) -> None:
+        self._clock = clock
+        self._most = most  # what is forgotten is waited for anew
+        self._since: dict[tuple[str, int], float] = {}
+
+    def age(self, key: str, attempt: int) -> float:
+        """Seconds since this was asked of this attempt the first time."""
+        now = self._clock.monotonic()
+        age = now - self._since.setdefault((key, attempt), now)
+        if len(self._since) > self._most:
+            del self._since[next(iter(self._since))]
+        return age
+
+
 class Doubts:
     """Settles what is in doubt, by evidence or by a person's word. Part of the gate."""
 
@@ -49,6 +66,12 @@ class Doubts:
         self._settlement = settlement
         self._rules = rules
         self._vendors = vendors
+        self._sightings = Sightings(clock)
+
+    def given_up(self, doubtful: Mapping[str, int]) -> None:
+        """Nobody waits for an answer to these (key → which attempt) any more, as this process knows from now on."""
+        for key, attempt in doubtful.items():
+            self._sightings.age(key, attempt)
 
     async def look_at_all(self, rows: Sequence[Row], lookup: Lookup | None) -> None:
         """Settle by evidence what is in doubt; what can't be told stays in doubt."""
@@ -66,6 +89,7 @@ class Doubts:
         """Ask the vendor about one doubtful effect, and settle it if the answer is evidence."""
         if row.status == "claimed" and await self._store.read(lambda c: self._busy(c, row)):
             return refused(row.key, "in_flight")
+        self.given_up({row.key: row.attempts})
         try:
             receipt = await lookup(row.effect)
             if receipt is None and (ahead := self._unsettled_for(row)) > 0:
@@ -112,21 +136,14 @@ class Doubts:
     def _unsettled_for(self, row: Row) -> float:
         """Seconds until a vendor that doesn't show the effect may be believed.
 
-        Counted from the last moment at which it may have been sent: for an answer that was lost, when it was
-        given up; for a process that is gone, the end of the time it had. One that may only have lost its session
-        may still be sending until then.
+        Counted from when this process learnt that nobody is at it, by the clock that never jumps: what rows and wall
+        clocks say of its age is no proof that the old request had the time to arrive. One that may only have lost its
+        session may still be sending until its call's time is over.
         """
-        now = self._clock.now()
         vendor = self._vendors.get(row.effect.vendor)
         settle = max(self._rules.settle_seconds, vendor.settle_seconds if vendor else 0.0)
-        given_up = parse(row.settled_at) if row.status == "in_doubt" and row.settled_at else now
-        waited = (now - given_up).total_seconds()
-        if row.claimed_at:
-            had = -self._still_has(row)
-            if self._may_still_send(row):
-                return min(settle + self._rules.call_deadline_seconds, settle - had)
-            waited = max(waited, had)
-        return min(settle, settle - waited)
+        longer = self._rules.call_deadline_seconds if self._may_still_send(row) else 0.0
+        return settle + longer - self._sightings.age(row.key, row.attempts)
 
     def _may_still_send(self, row: Row) -> bool:
         """Whether who claimed it may only have lost its session."""

@@ -341,7 +341,10 @@ class Gate:
         finally:
             flight.open = False
             told = ended if isinstance(ended, Mapping) else {}
-            batch.outcomes.update(await self._land(Landing(batch, told)))
+            landed = await self._land(Landing(batch, told))
+            batch.outcomes.update(landed)
+            doubtful = [key for key, how in landed.items() if how.status == "in_doubt"]
+            self._doubts.given_up({key: batch.claimed[key] for key in doubtful})
 
     async def _land(self, landing: Landing) -> dict[str, Outcome]:
         """Write how a submission ended. While the database can't be written, it is in doubt and owed."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -21,6 +22,7 @@ from shared.schema import effect
 from shared.settings import Settings
 from shared.store import sqlite
 from shared.transcript import transcript
+from shared.verification import AT_ONCE, Verdict
 from tests.shared.world import HandClock, Vendor, contact, opened
 
 ROOT = Path(__file__).parent.parent.parent
@@ -364,6 +366,21 @@ async def test_who_asks_often_has_only_what_is_new_gone_through(settings_for: Ma
         assert (verdict.size, verdict.ok) == (SIZE + 5, True), verdict
         await tamper(kernel, f"DELETE FROM audit_leaf WHERE seq>={SIZE + 2}")
         assert not (await kernel.audit.verify_lately()).ok
+
+
+async def test_any_number_may_ask_at_once_whether_the_log_is_whole(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.verify_lately()
+    await fill(kernel, AT_ONCE + 1)
+    found: list[Verdict] = []
+
+    async def ask() -> None:
+        found.append(await kernel.audit.verify_lately())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(ask)
+    assert [(one.size, one.problems) for one in found] == [(SIZE + AT_ONCE + 1, ())] * 4
 
 
 async def test_an_old_entry_that_was_changed_is_found_within_the_hour(settings_for: Make) -> None:

@@ -45,8 +45,13 @@ class HandClock:
         await anyio.lowlevel.checkpoint()
 
     def move(self, seconds: float) -> None:
+        """Time passes; a negative number sets the wall clock back."""
         self.at += timedelta(seconds=seconds)
         self.ticks += max(0.0, seconds)
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the wall clock forward: no time passes."""
+        self.at += timedelta(seconds=seconds)
 
 
 @dataclass

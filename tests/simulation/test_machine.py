@@ -334,6 +334,11 @@ class History(RuleBasedStateMachine):
             self.model.ahead_until = max(self.model.ahead_until, self.now + 600)
         self.world.clock.move(seconds)
 
+    @rule(seconds=st.sampled_from((5, 600, 80 * 3_600)))
+    def clock_is_set_forward(self, seconds: int) -> None:
+        """No time passes: what is on its way to the vendor is no nearer."""
+        self.world.clock.jump(seconds)
+
     @rule(down=st.booleans())
     def vendor_maintenance(self, down: bool) -> None:
         self.world.vendor.odd = "down" if down else ""
