@@ -287,3 +287,18 @@ async def test_after_a_restore_the_day_counts_as_spent(paying: Kernel, clock: Ha
     assert await reasons(paying, [look_up(1), contact()]) == ["budget", ""]
     clock.move(24 * 3600)
     assert await reasons(paying, [look_up(2)]) == [""]
+
+
+async def test_an_address_that_cannot_be_read_belongs_to_no_company(settings_for: Make) -> None:
+    """The gate refuses it for that; counting it must not fail the others of its batch."""
+    settings = settings_for(SAFE_MODE="false")
+    caps = Caps(people_per_domain=1, sending=("ghl.create_contact",))
+    async with opened(stricter(settings, caps=caps)) as kernel:
+        people = [
+            contact("no address"),
+            contact("nor this"),
+            contact("a@corp.example"),
+            contact("b@corp.example"),
+        ]
+        over = await kernel.store.write(lambda c: kernel.budgets.spend(c, people, lambda _: False))
+    assert over == {people[3].key: "limit"}

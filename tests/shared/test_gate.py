@@ -519,6 +519,54 @@ async def test_doubts_of_a_batch_are_looked_at_before_any_of_it_is_sent(
     assert sent == [sorted([doubtful.key, fresh.key])]
 
 
+@pytest.mark.requirement("D4")
+async def test_all_that_one_dead_process_left_is_in_doubt_at_once(live: Kernel) -> None:
+    left = [contact("a@corp.example"), contact("b@corp.example")]
+    for one in left:
+        await leave_claimed(live, one)
+    outcomes = await live.gate.submit_batch(left, _all_done)
+    assert [(one.status, one.reason) for one in outcomes] == [("in_doubt", "process_gone")] * 2
+
+
+# ── a person's word ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("D3")
+@pytest.mark.parametrize(("applied", "status"), [(True, "applied"), (False, "failed")])
+async def test_what_nobody_could_tell_is_settled_by_a_named_persons_word(
+    live: Kernel, applied: bool, status: str
+) -> None:
+    await live.gate.submit(contact(), Vendor([InDoubt("lost", code="answer_lost")]))
+    said = await live.gate.resolve(contact().key, applied=applied, actor="Ada", reason="I looked")
+    assert (said.status, said.reason, said.message) == (status, "by_hand", "I looked")
+    assert (await row(live, contact())).status == status
+    told, settled = await live.audit.tail(2)
+    assert (told["kind"], told["actor"], settled["kind"]) == ("effect.resolved", "Ada", f"effect.{status}")
+    assert told["payload"] == {"as": status, "key": contact().key, "reason": "I looked", "was": "answer_lost"}
+
+
+async def test_nobodys_word_is_asked_for_what_is_unknown_or_settled(live: Kernel) -> None:
+    with pytest.raises(Invalid, match="no effect of this key"):
+        await live.gate.resolve("unknown", applied=True, actor="Ada", reason="I looked")
+    await live.gate.submit(contact(), Vendor())
+    with pytest.raises(Conflict, match="isn't in doubt"):
+        await live.gate.resolve(contact().key, applied=False, actor="Ada", reason="I looked")
+
+
+@pytest.mark.requirement("D4")
+async def test_nobodys_word_counts_while_somebody_may_still_be_at_it(
+    live: Kernel, clock: HandClock, settings_for: Make
+) -> None:
+    async with open_kernel(settings_for(SAFE_MODE="false")) as other:
+        await leave_claimed(live, contact(), other.presence.id)
+        with pytest.raises(Conflict, match="still at it"):
+            await live.gate.resolve(contact().key, applied=False, actor="Ada", reason="I looked")
+    if live.store.path is None:  # its session is gone; it may not be
+        with pytest.raises(Conflict, match="still at it"):
+            await live.gate.resolve(contact().key, applied=False, actor="Ada", reason="I looked")
+        clock.move(live.settings.safety.call_deadline_seconds)
+    said = await live.gate.resolve(contact().key, applied=False, actor="Ada", reason="I looked")
+    assert said.status == "failed"
+
+
 # ── what perform does ────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("error", "status", "reason"),

@@ -121,3 +121,25 @@ async def test_what_failed_is_given_back_to_the_day_it_was_claimed(
         query = sa.select(spend.c.day, spend.c.amount).order_by(spend.c.day)
         rows = await kernel.store.read(lambda c: [tuple(row) for row in c.execute(query)])
         assert rows == [("2026-03-02", 0), ("2026-03-02", 0)]
+
+
+async def test_the_beginning_of_a_key_is_enough_where_it_names_one_effect(kernel: Kernel) -> None:
+    await claim(kernel, contact())
+    await claim(kernel, contact("joe@corp.example"))
+    key = contact().key
+
+    async def named(beginning: str) -> str:
+        return await kernel.store.read(lambda c: ledger.key_like(c, beginning))
+
+    assert await named(key[:20]) == key
+    with pytest.raises(Invalid, match="no effects"):
+        await named("zzz")
+    with pytest.raises(Invalid, match="several effects"):
+        await named("")
+
+
+async def test_the_list_can_be_of_some_actions_alone(kernel: Kernel) -> None:
+    await claim(kernel, contact())
+    await claim(kernel, contact("joe@corp.example", action="update_contact"))
+    found = await kernel.ledger.list(actions=("update_contact", "tag_contact"))
+    assert [row.effect.target for row in found] == ["joe@corp.example"]

@@ -442,3 +442,18 @@ async def test_a_header_that_is_no_number_of_calls_is_not_believed(told: Kernel,
 async def test_a_header_that_the_file_does_not_name_is_not_read(told: Kernel) -> None:
     await hear(told, x_ratelimit_remaining=0, x_ratelimit_reset=999_999)
     assert (await place_of(told)).goes
+
+
+async def test_a_stop_too_is_told_when_the_vendor_takes_no_call_in_time(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    await kernel.limits.block("ghl", 60)
+    with pytest.raises(NotSent) as error:
+        await kernel.limits.pace("ghl", first=True, longest=10)
+    assert error.value.retry_after == pytest.approx(60, abs=1)
+    assert clock.slept == []
+
+
+async def test_a_moment_that_is_over_is_not_waited_for(kernel: Kernel, clock: HandClock) -> None:
+    await kernel.limits.wait_until(clock.now().timestamp() - 1)
+    assert clock.slept == []

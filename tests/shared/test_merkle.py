@@ -106,3 +106,8 @@ def test_nothing_is_included_in_an_empty_tree() -> None:
     except ValueError:
         return
     raise AssertionError
+
+
+def test_a_tree_that_grew_needs_a_proof_of_it() -> None:
+    leaves = [leaf_hash(bytes([n])) for n in range(5)]
+    assert not is_consistent(3, root_of(leaves[:3]), 5, root_of(leaves), [])

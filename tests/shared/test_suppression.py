@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as set_up
 from hypothesis import strategies as st
 
+from shared.address import read_address
 from shared.clock import iso
 from shared.errors import Fatal, Invalid
 from shared.kernel import Kernel
@@ -364,3 +365,33 @@ async def test_a_list_is_one_entry_of_the_log_and_counts_who_is_new(settings_for
         assert await kernel.suppression.count() == 50
         assert await kernel.suppression.lift("p7@corp.example", actor="Ada", reason="x")
         assert await kernel.store.write(change) == 1, "a list suppresses again whom a person had let go"
+
+
+async def test_who_opted_out_themselves_is_told_from_whose_company_did(kernel: Kernel) -> None:
+    await stop(kernel, "jane@corp.example")
+    await stop(kernel, "other.example")
+    asked = ["Jane+news@corp.example", "joe@other.example", "no address"]
+    found = await kernel.store.read(lambda c: kernel.suppression.opted_out(c, asked))
+    assert found == {"Jane+news@corp.example": "opt_out"}
+
+
+async def test_it_is_known_since_when_somebody_is_stopped(settings_for: Make) -> None:
+    clock = HandClock()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        keys = kernel.suppression.keys_of(read_address("jane@corp.example"))
+
+        async def since() -> str:
+            return await kernel.store.read(lambda c: kernel.suppression.since(c, keys))
+
+        assert await since() == ""
+        began = iso(clock.now())
+        await stop(kernel, "jane@corp.example")
+        clock.move(60)
+        await stop(kernel, "corp.example")
+        assert await since() == began
+
+
+async def test_what_everybody_shares_or_nobody_has_is_not_looked_for_in_vain(kernel: Kernel) -> None:
+    assert await kernel.suppression.find("gmail.com") is None
+    with pytest.raises(Invalid, match="e-mail address or a domain"):
+        await kernel.suppression.find("localhost")

@@ -258,3 +258,31 @@ async def test_a_flag_that_cannot_be_looked_at_counts_as_raised(kernel: Kernel) 
     kernel.switches.flags = (Path("/", "x" * 300),)  # no file system takes such a name
     assert (await kernel.switches.now()).kill_sources == ("flag file",)
     assert (await kernel.gate.submit(contact(), Vendor())).reason == "kill_switch"
+
+
+@pytest.mark.requirement("K3")
+async def test_a_kill_holds_by_the_database_where_no_flag_can_even_be_looked_at(kernel: Kernel) -> None:
+    flags, kernel.switches.flags = kernel.switches.flags, (Path("/", "x" * 300),)
+    assert await kernel.switches.kill(actor="ada", reason="now") is True
+    kernel.switches.flags = flags
+    assert (await kernel.switches.now()).kill_sources == ("database",)
+
+
+@pytest.mark.requirement("K4")
+async def test_a_flag_that_can_not_be_taken_away_goes_on_stopping(kernel: Kernel) -> None:
+    for flag in kernel.switches.flags:
+        flag.mkdir(parents=True)
+    await kernel.switches.kill(actor="ada", reason="now")
+    await kernel.switches.release(actor="root", reason="checked")
+    assert (await kernel.switches.now()).kill_sources == ("flag file",)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [("", ""), ("stop please", "stop please"), ("2026-03-02 no", "2026-03-02 no")]
+)
+@pytest.mark.requirement("K4")
+async def test_a_flag_raised_by_hand_may_say_anything(kernel: Kernel, words: str, told: str) -> None:
+    kernel.switches.flags[0].parent.mkdir(parents=True, exist_ok=True)
+    kernel.switches.flags[0].write_text(words, encoding="utf-8")
+    safety = await kernel.switches.now()
+    assert (safety.killed, safety.kill_reason, safety.killed_at) == (True, told, "")
