@@ -8,6 +8,10 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from shared.telemetry import logger
+
+log = logger("store")
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -88,6 +92,16 @@ class Database(Protocol):
 def driver(connection: sa.Connection) -> Any:
     """The driver's own connection under SQLAlchemy's."""
     return connection.connection.dbapi_connection
+
+
+def discard(connection: sa.Connection | None) -> None:
+    """Close a connection, however broken it is."""
+    if connection is None:
+        return
+    try:
+        connection.close()
+    except Exception as error:  # noqa: BLE001 - it is thrown away
+        log.warning("store.close_failed", error=type(error).__name__)
 
 
 def lock_number(name: str) -> int:

@@ -7,7 +7,7 @@ import alembic.config
 import alembic.util
 import sqlalchemy as sa
 
-from shared.database import Database
+from shared.database import Database, discard
 from shared.errors import ConfigError
 
 HEAD = "0002"
@@ -29,7 +29,7 @@ def migrate(database: Database) -> None:
     except alembic.util.CommandError as error:
         raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
     finally:
-        connection.close()
+        discard(connection)
 
 
 def _version(connection: sa.Connection) -> str | None:

@@ -211,7 +211,8 @@ class Postgres:
                 "run `swarm init` once as their owner"
             )
         driver(connection).longest = None
-        driver(connection).execute(f"{BEGIN_WRITING}; {UNHURRIED}")
+        self.begin_writing(connection)
+        driver(connection).execute(UNHURRIED)
 
     def commit(self, connection: sa.Connection) -> None:
         """End the transaction; what it wrote is on the disk once this returns.

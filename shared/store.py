@@ -25,7 +25,7 @@ import anyio.to_thread
 import sqlalchemy as sa
 from filelock import Timeout
 
-from shared.database import Database, Health, driver
+from shared.database import Database, Health, discard, driver
 from shared.errors import ConfigError, Retryable
 from shared.history import migrate
 from shared.sqlite import Sqlite, sqlite
@@ -132,7 +132,7 @@ class Store:
         except Exception as error:
             if not self._database.everybodys(error):
                 raise
-            _discard(connection)
+            discard(connection)
             connection = None
             raise Unavailable("the database can't be read", code="store_unavailable") from error
         finally:
@@ -160,13 +160,13 @@ class Store:
             except Exception:
                 if _rolled_back(connection) and self._database.sound(connection):
                     raise
-                _discard(connection)
+                discard(connection)
         fresh = self._database.connect()
         try:
             greeting(fresh)
             begin(fresh)
         except BaseException:
-            _discard(fresh)
+            discard(fresh)
             raise
         return fresh
 
@@ -192,11 +192,11 @@ class Store:
             except BaseException as error:  # noqa: BLE001 - nobody may be left waiting for ever
                 _fail(group, error)
                 if connection is not None and not self._database.sound(connection):
-                    _discard(connection)
+                    discard(connection)
                     connection = None
             for waiting in group:
                 waiting.deliver()
-        _discard(connection)
+        discard(connection)
 
     def _looked_after(self, connection: sa.Connection | None) -> sa.Connection:
         """Nothing waits: a connection that broke meanwhile is replaced now, and not only when it is needed."""
@@ -290,16 +290,6 @@ def _fail(group: list[_Write], error: BaseException) -> None:
         write.problem.__cause__ = error
 
 
-def _discard(connection: sa.Connection | None) -> None:
-    """Close a connection, however broken it is."""
-    if connection is None:
-        return
-    try:
-        connection.close()
-    except Exception as error:  # noqa: BLE001 - it is thrown away
-        log.warning("store.close_failed", error=type(error).__name__)
-
-
 def _rolled_back(connection: sa.Connection) -> bool:
     """Leave no transaction open, whatever state a failure left it in; False if the connection broke, and is closed."""
     try:
@@ -307,7 +297,7 @@ def _rolled_back(connection: sa.Connection) -> bool:
             driver(connection).execute("ROLLBACK")
     except Exception as error:  # noqa: BLE001 - it is thrown away, and the next one opened anew
         log.warning("store.rollback_failed", error=type(error).__name__)
-        _discard(connection)
+        discard(connection)
         return False
     return True
 

@@ -19,7 +19,9 @@ from orchestrator.engine import OnServer, open_engine
 from shared import sql
 from shared.audit import Entry
 from shared.clock import SystemClock
+from shared.effect import Receipt
 from shared.errors import ConfigError
+from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.postgres import BEGIN_WRITING
 from shared.schema import spend
@@ -130,6 +132,37 @@ async def test_a_connection_that_broke_while_it_rested_is_replaced(
     postgres.run(f"SELECT pg_terminate_backend(pid) {OTHERS}", name_in(url))
     await store.write(lambda c: put(c, "b"))
     assert await store.read(names) == ["a", "b"]
+
+
+@pytest.mark.requirement("I8", "G8")
+async def test_no_effect_is_lost_to_a_session_that_the_server_ended_while_it_rested(
+    settings_for: Make, postgres: Server, url: str
+) -> None:
+    settings = settings_for(DATABASE_URL=url, SAFE_MODE="false")
+    async with open_kernel(settings, clock=HandClock(), patience=60.0) as kernel:
+        await kernel.gate.submit(contact("a@corp.example"), vendor := Vendor())
+        ending = f"SELECT pg_terminate_backend(pid) {OTHERS}"
+        postgres.run(ending, name_in(url))
+        outcomes = [await kernel.gate.submit(contact(f"{n}@corp.example"), vendor) for n in "abc"]
+        assert [one.status for one in outcomes] == ["replayed", "applied", "applied"]
+        assert len(vendor.performed) == 3
+
+
+@pytest.mark.requirement("I8", "D1")
+async def test_a_session_that_ends_while_its_call_is_out_leaves_the_effect_as_it_went(
+    settings_for: Make, postgres: Server, url: str
+) -> None:
+    settings = settings_for(DATABASE_URL=url, SAFE_MODE="false")
+    async with open_kernel(settings, clock=HandClock(), patience=60.0) as kernel:
+
+        async def perform(_: Permit) -> Receipt:
+            postgres.run(f"SELECT pg_terminate_backend(pid) {OTHERS}", name_in(url))
+            return Receipt("done")
+
+        outcome = await kernel.gate.submit(contact(), perform)
+        assert (outcome.status, outcome.reference) == ("applied", "done")
+        assert (await kernel.gate.submit(contact(), vendor := Vendor())).status == "replayed"
+        assert vendor.performed == []
 
 
 async def test_a_connection_that_breaks_under_a_change_keeps_nothing_of_its_group(store: Store) -> None:
@@ -462,6 +495,20 @@ async def test_a_migration_waits_for_nobodys_patience(postgres: Server) -> None:
         somebody.end()
     async with open_store(url, patience=0.2) as store:
         assert await store.read(names) == []
+
+
+@pytest.mark.requirement("G9")
+async def test_a_migration_whose_commits_answer_was_lost_counts_as_what_it_was(postgres: Server) -> None:
+    url = postgres.url(postgres.make())
+    with relayed(postgres, url) as (relay, address):
+        relay.lose = "request"
+        with pytest.raises(Unavailable):
+            async with open_store(address, patience=5.0):
+                raise AssertionError
+        assert postgres.run("SELECT to_regclass('effect') IS NULL", name_in(url)) == [(True,)]
+        relay.lose = "answer"
+        async with open_store(address, patience=5.0) as store:
+            assert await store.read(names) == []
 
 
 # ── least rights ─────────────────────────────────────────────────────────────────────────────────────────
