@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 COPIED = ("shared", "servers", "orchestrator", "tests", "config", "docs", "tools", "pyproject.toml")
 USUAL = ("tests/shared/test_gate.py", "tests/simulation/test_interleavings.py")
 ONCE = ("-k", "not postgresql")  # the rules are the same on both databases
+PLAIN = ("-q", "-n", "0", "-x", "-p", "no:cacheprovider")
 PATIENCE = 600  # seconds for one break
 # The quickest that should notice, by file; `USUAL` comes after them.
 TESTS: dict[str, tuple[str, ...]] = {
@@ -29,7 +30,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/shared/test_budgets.py",
         "tests/orchestrator/test_safe_mode.py",
     ),
-    "doubt": ("tests/contract/test_doubts.py",),
+    "doubt": ("tests/shared/test_gate.py", "tests/contract/test_doubts.py"),
     "gate": (
         "tests/shared/test_gate.py",
         "tests/shared/test_http.py",
@@ -204,7 +205,15 @@ MUTANTS: tuple[Mutant, ...] = (
             "receipt = None\n        except Exception",
         ),
         living_ones_are_looked_at=('if row.status == "claimed" and await', "if False and await"),
-        time_of_the_dead_not_waited_for=("waited = max(waited, had)", "waited = max(waited, had + 60)"),
+        aged_by_the_wall_clock=(
+            "now = self._clock.monotonic()\n        age",
+            "now = self._clock.now().timestamp()\n        age",
+        ),
+        attempts_share_a_doubt=("setdefault((key, attempt), now)", "setdefault((key, 0), now)"),
+        given_up_when_asked_again=(
+            "for key, attempt in doubtful.items():\n            self._sightings.age(key, attempt)",
+            "del doubtful",
+        ),
     ),
     *_of(
         "approval",
@@ -251,9 +260,13 @@ MUTANTS: tuple[Mutant, ...] = (
         flag_of_a_later_kill_lowered=("if _raised(flag) in raised:", "if True:"),
         pause_that_is_over_holds=("if not p.until or p.until > now", "if True"),
         pause_that_stands_is_over=("if not p.until or p.until > now", "if not p.until"),
-        pause_shortens=("return not known.until or (bool(until) and until <= known.until)", "return False"),
-        halt_becomes_a_pause=('return bool(known.kind == "halt")', "return False"),
-        only_all_pauses=('scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}"}', 'scopes = {"all"}'),
+        pause_shortens=('max(known.until, until) if known.until and until else ""', "until"),
+        halt_becomes_a_pause=('"halt" if "halt" in {known.kind, kind} else "pause"', "kind"),
+        only_all_pauses=(
+            'scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}", f"session:{vendor}:{session}"}',
+            'scopes = {"all"}',
+        ),
+        sessions_not_paused=(', f"session:{vendor}:{session}"}', "}"),
         pauses_come_first=(
             'key=lambda entry: entry.kind != "halt"',
             'key=lambda entry: entry.kind == "halt"',
@@ -269,20 +282,23 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *_of(
         "suppression",
-        nobody_is_found=("for key in self._found(connection, list(owners)):", "for key in ():"),
+        nobody_is_found=(
+            'return [bytes(row["key"]) for row in among(connection, STANDING, keys)]',
+            "return []",
+        ),
         unreadable_passes=('refused[text] = "look_alike"\n                continue', "continue"),
-        look_alikes_pass=("if address.look_alike:", "if False:"),
-        no_broad_key=("self.key(BROAD, address.broad),\n            *", "*"),
-        no_domains=("*(self.key(DOMAIN, domain) for domain in domains),", ""),
-        only_the_whole_domain=("for i in range(len(labels) - top + 1)]", "for i in range(1)]"),
-        lifted_ones_stand=("lifted_at = '' AND key IN", "key IN"),
+        look_alikes_pass=("if address.look_alike or not is_sendable(text):", "if False:"),
+        no_broad_key=("made(BROAD, address.broad), made(", "made("),
+        no_domains=(", made(DOMAIN, whole)]", "]"),
+        only_the_whole_domain=('if whole.count(".") > 1:', "if False:"),
+        lifted_ones_stand=(
+            "SELECT key FROM suppression WHERE lifted_at = '' AND key IN",
+            "SELECT key FROM suppression WHERE key IN",
+        ),
         free_mail_suppressed=("if domain in self._free_mail:", "if False:"),
         lifted_by_nobody=("if not reason.strip() or actor.strip().casefold() in NOBODY:", "if False:"),
         lifting_not_logged=('append(connection, [Entry("suppression.lifted"', '([Entry("suppression.lifted"'),
-        unkeyed=(
-            'hmac.digest(self._pepper, kind + text.encode(), "sha256")',
-            'hmac.digest(b"", kind + text.encode(), "sha256")',
-        ),
+        unkeyed=("self._hash = KeyedHash(pepper)", 'self._hash = KeyedHash(b"")'),
     ),
     *_of(
         "http",
@@ -341,19 +357,7 @@ def _noticed(tree: Path, one: Mutant) -> bool:
 def _failing(tree: Path, one: Mutant) -> Iterator[str]:
     """The first test that notices; file by file, the likeliest first."""
     for tests in dict.fromkeys((*TESTS.get(one.file, ()), *USUAL)):
-        command = (
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-n",
-            "0",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            *ONCE,
-            tests,
-        )
+        command = (sys.executable, "-m", "pytest", *PLAIN, *ONCE, tests)
         try:
             done = subprocess.run(
                 command, cwd=tree, capture_output=True, text=True, timeout=PATIENCE, check=False
