@@ -65,6 +65,7 @@ def test_an_opt_out_says_how_plain_it_is_and_an_absence_when_it_ends(replies: li
 def test_each_reply_is_a_mail_or_a_text_that_can_be_read(replies: list[dict[str, Any]]) -> None:
     for one in replies:
         assert sum(key in one for key in CONTENT) == 1, one["id"]
+        assert not any(" ## " in one.get(key, "") for key in CONTENT), "a note stands in the text"
         if "raw" in one:
             mail = message_from_string(one["raw"], policy=policy.default)
             assert all(mail[header] for header in ("From", "Subject", "Message-ID")), one["id"]
