@@ -1,7 +1,7 @@
 """People who log in: accounts, passwords, sessions, and what each role may do.
 
-    one-time link ─▶ first admin ─ adds ─▶ accounts ─ log in ─▶ session ─ log out, disabled ─▶ gone
-                                           30 min idle, or 12 h over ─▶ may only stop things ─ 12.5 h ─▶ gone
+    one-time link (`links.py`) ─▶ account ─ log in ─▶ session ─ log out, disabled, new password ─▶ gone
+                                  30 min idle, or 12 h over ─▶ may only stop things ─ 12.5 h ─▶ gone
 
 Passwords are kept as argon2id, tokens and cookies as SHA-256. A try to log in is counted before its password
 is looked at, so that many at once get no further than one after the other. Who logs in, fails to, logs out or gets
@@ -23,12 +23,11 @@ from shared.audit import Entry, append
 from shared.clock import iso, parse
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
-from shared.schema import account, login_link, session
+from shared.schema import account, session
 
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
 GRACE = timedelta(minutes=30)  # after that: who sees something go wrong must not have to log in first
-LINK_HOLDS = timedelta(hours=24)
 NOTED_EVERY = timedelta(minutes=1)
 EVEN = 0.4  # seconds: every answer to a login takes at least this long, whatever it found
 UNKNOWN_EVERY = (
@@ -87,29 +86,22 @@ def hashed(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-async def first_admin_link(kernel: Kernel, base_url: str) -> str:
-    """A link that makes the first admin, once, within 24 hours; earlier unused links stop working.
-
-    Raises `Conflict` where there is an admin already.
-    """
-    token = fresh_token()
-    now = kernel.clock.now()
-
-    def change(connection: sa.Connection) -> None:
-        _refuse_second_first_admin(connection)
-        connection.execute(sa.delete(login_link).where(login_link.c.used_at == ""))
-        values = {"token": hashed(token), "role": "admin", "expires_at": iso(now + LINK_HOLDS)}
-        connection.execute(sa.insert(login_link).values(**values))
-        append(connection, [Entry("account.link_made", "first admin", {"role": "admin"})], now)
-
-    await kernel.store.write(change)
-    return f"{base_url.rstrip('/')}/setup/{token}"
+def new_account(email: str, name: str, role: str) -> Account:
+    """One that isn't stored yet. Raises `Invalid` for an address, a name or a role that won't do."""
+    role = _role(role)
+    shown = " ".join(name.split())
+    if not 1 <= len(shown) <= 100:
+        raise Invalid("a name has 1 to 100 characters", field="name", code="name_length")
+    return Account(secrets.token_hex(12), read_address(email).exact, shown, role)
 
 
-def _refuse_second_first_admin(connection: sa.Connection) -> None:
-    admins = sa.select(account.c.id).where(account.c.role == "admin", account.c.disabled == 0).limit(1)
-    if connection.execute(admins).one_or_none() is not None:
-        raise Conflict("there is an admin already, who can add accounts", code="admin_exists")
+def insert_account(connection: sa.Connection, made: Account, stored: str, by: str, now: datetime) -> None:
+    """In the caller's transaction: add it with its stored password. Raises `Conflict` for an address that has one."""
+    if connection.execute(sa.select(account.c.id).where(account.c.email == made.email)).one_or_none():
+        raise Conflict("there is an account with this e-mail already", field="email", code="exists")
+    values = {"id": made.id, "email": made.email, "name": made.name, "role": made.role}
+    connection.execute(sa.insert(account).values(**values, password=stored, created_at=iso(now)))
+    append(connection, [Entry("account.created", made.email, {"role": made.role}, by)], now)
 
 
 class Accounts:
@@ -125,18 +117,11 @@ class Accounts:
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
     async def create(self, email: str, name: str, role: str, password: str, *, by: str) -> Account:
         """Add an account. Raises `Invalid` for what won't do, `Conflict` for an address that has one."""
-        made = _new_account(email, name, role)
+        made = new_account(email, name, role)
         stored = await self._passwords.store(password, made.email)
-        await self._kernel.store.write(lambda c: self._insert(c, made, stored, by))
-        return made
-
-    def _insert(self, connection: sa.Connection, made: Account, stored: str, by: str) -> None:
         now = self._kernel.clock.now()
-        if connection.execute(sa.select(account.c.id).where(account.c.email == made.email)).one_or_none():
-            raise Conflict("there is an account with this e-mail already", field="email", code="exists")
-        values = {"id": made.id, "email": made.email, "name": made.name, "role": made.role}
-        connection.execute(sa.insert(account).values(**values, password=stored, created_at=iso(now)))
-        append(connection, [Entry("account.created", made.email, {"role": made.role}, by)], now)
+        await self._kernel.store.write(lambda c: insert_account(c, made, stored, by, now))
+        return made
 
     async def disable(self, email: str, *, by: str) -> bool:
         """Nobody logs in with it any more, and its sessions end at once. True if it was in use."""
@@ -179,34 +164,6 @@ class Accounts:
         """Every account, by e-mail."""
         query = sa.select(account).order_by(account.c.email)
         return await self._kernel.store.read(lambda c: [_account(row) for row in c.execute(query)])
-
-    # ── the one-time link ────────────────────────────────────────────────────────────────────────────────
-    async def link_stands(self, token: str) -> bool:
-        """Whether a one-time link may still be used."""
-        return await self._kernel.store.read(lambda c: self._link(c, token) is not None)
-
-    def _link(self, connection: sa.Connection, token: str) -> str | None:
-        """The role a usable link gives."""
-        wanted = sa.select(login_link).where(login_link.c.token == hashed(token))
-        row = connection.execute(wanted).one_or_none()
-        usable = row is not None and not row.used_at and row.expires_at > iso(self._kernel.clock.now())
-        return str(row.role) if row is not None and usable else None
-
-    async def redeem(self, token: str, email: str, name: str, password: str) -> Account:
-        """Make the account a one-time link is for, and use the link up. Raises `Invalid` or `Conflict`."""
-        made = _new_account(email, name, "admin")
-        stored = await self._passwords.store(password, made.email)
-
-        def change(connection: sa.Connection) -> None:
-            if self._link(connection, token) is None:
-                raise Invalid("this link was used or is too old; make a new one", code="link_used")
-            _refuse_second_first_admin(connection)
-            used = sa.update(login_link).where(login_link.c.token == hashed(token))
-            connection.execute(used.values(used_at=iso(self._kernel.clock.now())))
-            self._insert(connection, made, stored, made.email)
-
-        await self._kernel.store.write(change)
-        return made
 
     # ── logging in and out ───────────────────────────────────────────────────────────────────────────────
     async def login(self, email: str, password: str, *, replaces: str = "") -> str | None:
@@ -352,14 +309,6 @@ def _refuse_without_admin(connection: sa.Connection) -> None:
     admins = sa.select(account.c.id).where(account.c.role == "admin", account.c.disabled == 0).limit(1)
     if connection.execute(admins).one_or_none() is None:
         raise Conflict("this is the last admin; make another one first", code="last_admin")
-
-
-def _new_account(email: str, name: str, role: str) -> Account:
-    role = _role(role)
-    shown = " ".join(name.split())
-    if not 1 <= len(shown) <= 100:
-        raise Invalid("a name has 1 to 100 characters", field="name", code="name_length")
-    return Account(secrets.token_hex(12), read_address(email).exact, shown, role)
 
 
 def _normal(email: str) -> str:

@@ -48,6 +48,8 @@ COMMANDS = {
     "handoffs": "queues",
     "replies": "queues",
     "metrics": "metrics",
+    "user": "users",
+    "migrate": "keeping",
     "schedules": "schedules",
     "backup": "keeping",
     "restore": "keeping",

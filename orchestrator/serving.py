@@ -1,21 +1,21 @@
 """The Gatekeeper as a process: the web application on loopback, with or without the worker beside it."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import uvicorn
 from rich.console import Console
 from starlette.types import ASGIApp
 
-from orchestrator.accounts import first_admin_link
 from orchestrator.app import App, open_app, webhook_sources
 from orchestrator.following import somebody_works
+from orchestrator.links import first_admin_link
 from orchestrator.rules import load_rules
 from orchestrator.web.app import create_web
 from orchestrator.web.closed import Closed, create_closed
 from shared.clock import SystemClock
-from shared.errors import Fatal
+from shared.errors import Conflict, Fatal
 from shared.kernel import open_kernel
 from shared.settings import Settings
 from shared.sockets import listen
@@ -63,8 +63,8 @@ async def gatekeeper(settings: Settings, host: str, port: int, *, with_worker: b
             console.print("another process runs the pipeline; this one takes over when it ends", style="dim")
         address = await stack.enter_async_context(listening(app, host, port))
         console.print(f"Gatekeeper at {address}")
-        if link := await first_admin_link(app.kernel, address):
-            console.print(f"First admin, once, within a day: {link}")
+        with suppress(Conflict):  # there is an admin
+            console.print(f"First admin, once, within a day: {await first_admin_link(app.kernel, address)}")
         await anyio.sleep_forever()
 
 

@@ -32,6 +32,15 @@ def migrate(database: Database) -> None:
         discard(connection)
 
 
+def version(database: Database) -> str:
+    """Where its schema stands; empty for a new one. Changes nothing."""
+    connection = database.connect()
+    try:
+        return _version(connection) or ""
+    finally:
+        connection.close()
+
+
 def _version(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None

@@ -287,7 +287,7 @@ login_link = sa.Table(
     "login_link",
     metadata,
     sa.Column("token", T, primary_key=True),  # SHA-256 of the token
-    *map(text, ("role", "expires_at", "used_at")),
+    *map(text, ("role", "email", "name", "expires_at", "used_at")),  # e-mail empty: the first admin's
 )
 session = sa.Table(
     "session",

@@ -27,11 +27,11 @@ from filelock import Timeout
 
 from shared.database import Database, Health, discard, driver
 from shared.errors import ConfigError, Retryable
-from shared.history import migrate
+from shared.history import HEAD, migrate, version
 from shared.sqlite import Sqlite, sqlite
 from shared.telemetry import logger
 
-__all__ = ["PATIENCE", "Query", "Store", "Unavailable", "open_store", "sqlite"]
+__all__ = ["PATIENCE", "Query", "Store", "Unavailable", "open_store", "schema_versions", "sqlite"]
 
 log = logger("store")
 ResultT = TypeVar("ResultT")
@@ -330,6 +330,26 @@ def _open(url: str, patience: float) -> Database:
             message = f"{shown} can't be opened" + (f": {why}" if why else "")
             raise Unavailable(message, code="store_unavailable") from error
         raise
+
+
+async def schema_versions(url: str, patience: float = PATIENCE) -> tuple[str, str]:
+    """Where the schema of that database stands (empty: there is none yet), and where this program has it; only looks.
+
+    Raises `ConfigError` or `Unavailable`.
+    """
+    return await anyio.to_thread.run_sync(_stands, url, patience), HEAD
+
+
+def _stands(url: str, patience: float) -> str:
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return ""
+    database = _opened(url, patience)
+    try:
+        return version(database)
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise Unavailable(f"{database.shown} can't be opened", code="store_unavailable") from error
+    finally:
+        database.close()
 
 
 @asynccontextmanager

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from orchestrator import demo as journey
-from orchestrator.accounts import first_admin_link
 from orchestrator.app import App
 from orchestrator.commands.pipeline import bars
 from orchestrator.commands.terminal import AsJson, pairs, run, show, table
 from orchestrator.demo import Pass
 from orchestrator.dossier import queue
+from orchestrator.links import first_admin_link
 from shared.clock import SystemClock
 from shared.keys import load_keys
 from shared.telemetry import configure

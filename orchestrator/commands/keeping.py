@@ -1,4 +1,4 @@
-"""swarm backup · restore · recover: a copy of the database, putting one back, and the way back to work after that."""
+"""swarm backup · restore · recover · migrate: a copy of the database, putting one back, and its schema's version."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ from orchestrator.app import open_app
 from orchestrator.commands.terminal import AsJson, Reason, confirmed, kernel, operator, run, settings, show
 from shared import backup
 from shared.errors import Invalid
+from shared.store import schema_versions
 
 commands = typer.Typer()
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
@@ -98,4 +99,36 @@ def recover(
     )
     show(asdict(result), as_json, human)
     if not result.done:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look; ends with 1 if something is due.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the database to this program's schema. Each command does so by itself, where its role at the server may.
+
+    On PostgreSQL with two roles, run it as the one that owns the tables before the new version starts.
+    """
+
+    async def work() -> dict[str, Any]:
+        before, wanted = await schema_versions(settings().database_url)
+        if not check:
+            async with kernel():  # opening migrates
+                pass
+        return {"from": before, "to": wanted, "due": before != wanted, "done": not check}
+
+    result = run(work)
+    stood = f"at {result['from']}" if result["from"] else "not there yet"
+    if not result["due"]:
+        text = f"The schema is {stood}, as this program wants it."
+    elif check:
+        text = f"The schema is {stood}; {result['to']} is due: swarm migrate"
+    else:
+        text = f"The schema was {stood}; it is at {result['to']} now."
+    show(result, as_json, text)
+    if check and result["due"]:
         raise typer.Exit(1)

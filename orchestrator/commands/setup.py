@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orchestrator.accounts import first_admin_link
 from orchestrator.app import App, open_app
 from orchestrator.commands.terminal import AsJson, kernel, run, settings, show, table
 from orchestrator.inbox import not_understood
+from orchestrator.links import first_admin_link
 from orchestrator.rules import load_rules
 from shared.errors import Conflict, SwarmError
 from shared.kernel import running

@@ -1,4 +1,4 @@
-"""Logging in and out, and the first admin's one-time link."""
+"""Logging in and out, and what one-time links are opened for."""
 
 from http import HTTPStatus
 
@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from orchestrator.links import link_behind, redeem
 from orchestrator.passwords import ADVISED_PASSWORD, LONGEST_PASSWORD, SHORTEST_PASSWORD
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import forget, keep, read_form, visitor
@@ -45,20 +46,23 @@ async def log_out(request: Request) -> Response:
 
 async def show_setup(request: Request) -> Response:
     """The form of a one-time link, while the link stands."""
-    if not await desk(request).accounts.link_stands(request.path_params["token"]):
+    link = await link_behind(desk(request).app.kernel, request.path_params["token"])
+    if link is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return await page(request, "setup.html", None, email="", name="", problem="", **LENGTHS)
+    return await page(request, "setup.html", None, link=link, email="", name="", problem="", **LENGTHS)
 
 
 async def set_up(request: Request) -> Response:
-    """Make the first admin, and use the link up."""
+    """Make the account that the link is for, or give it a new password; the link is used up."""
     form = await read_form(request)
+    kernel, token = desk(request).app.kernel, request.path_params["token"]
     email, name, password = form.text("email"), form.text("name"), form.text("password")
+    link = await link_behind(kernel, token)
     try:
         _same(password, form.text("again"))
-        await desk(request).accounts.redeem(request.path_params["token"], email, name, password)
+        await redeem(kernel, token, email, name, password)
     except Invalid as error:
-        values = {"email": email, "name": name, "problem": error.message, **LENGTHS}
+        values = {"link": link, "email": email, "name": name, "problem": error.message, **LENGTHS}
         return await page(request, "setup.html", None, status=HTTPStatus.BAD_REQUEST, **values)
     return done("/login", "welcome")
 

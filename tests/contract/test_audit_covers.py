@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator import relaxing
-from orchestrator.accounts import Accounts, first_admin_link
+from orchestrator.accounts import Accounts
+from orchestrator.links import first_admin_link
 from shared.approval import Person
 from shared.effect import Receipt
 from shared.errors import Fatal, InDoubt

@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from orchestrator.accounts import EVEN, Accounts, first_admin_link
+from orchestrator.accounts import EVEN, Accounts
+from orchestrator.links import (
+    first_admin_link,
+    invitation,
+    invited,
+    link_behind,
+    password_link,
+    redeem,
+    withdraw,
+)
 from orchestrator.passwords import check_new_password, lock_seconds
 from orchestrator.roles import RIGHTS, ROLES, allowed
 from shared.errors import Conflict, Invalid
@@ -59,28 +68,28 @@ async def _token(kernel: Kernel) -> str:
 
 # ── the first admin ──────────────────────────────────────────────────────────────────────────────────────
 async def test_first_admin_is_made_by_the_link(kernel: Kernel) -> None:
-    made = await Accounts(kernel).redeem(await _token(kernel), "Boss@Corp.com", "Boss", GOOD)
+    made = await redeem(kernel, await _token(kernel), "Boss@Corp.com", "Boss", GOOD)
     assert (made.email, made.role) == ("boss@corp.com", "admin")
 
 
 async def test_link_works_once(kernel: Kernel) -> None:
     accounts, token = Accounts(kernel), await _token(kernel)
-    await accounts.redeem(token, "boss@corp.com", "Boss", GOOD)
+    await redeem(kernel, token, "boss@corp.com", "Boss", GOOD)
     with pytest.raises(Invalid):
-        await accounts.redeem(token, "other@corp.com", "Other", GOOD)
+        await redeem(kernel, token, "other@corp.com", "Other", GOOD)
     assert [one.email for one in await accounts.all()] == ["boss@corp.com"]
 
 
 async def test_link_ends_after_a_day(kernel: Kernel, clock: Hand) -> None:
     token = await _token(kernel)
     clock.at += timedelta(hours=24, seconds=1)
-    assert not await Accounts(kernel).link_stands(token)
+    assert await link_behind(kernel, token) is None
 
 
 async def test_a_new_link_ends_the_old_one(kernel: Kernel) -> None:
     old, new = await _token(kernel), await _token(kernel)
-    accounts = Accounts(kernel)
-    assert [await accounts.link_stands(old), await accounts.link_stands(new)] == [False, True]
+    assert await link_behind(kernel, old) is None
+    assert await link_behind(kernel, new) is not None
 
 
 async def test_there_is_no_link_once_there_is_an_admin(kernel: Kernel) -> None:
@@ -95,6 +104,70 @@ async def test_only_the_hash_of_a_link_is_stored(kernel: Kernel) -> None:
     assert len(token) == 43
     assert len(stored) == 64
     assert token not in stored
+
+
+# ── invitations and new passwords ────────────────────────────────────────────────────────────────────────
+BASE = "http://127.0.0.1:1/"
+NEW = "another horse, another battery"
+
+
+def _opened(link: str) -> str:
+    return link.removeprefix(f"{BASE}setup/")
+
+
+async def test_who_is_invited_chooses_a_password_and_has_the_role_of_the_invitation(kernel: Kernel) -> None:
+    token = _opened(await invitation(kernel, BASE, "Kim@Corp.com", "Kim", "ae", by="root@host"))
+    assert [(one[0], one[2]) for one in await invited(kernel)] == [("kim@corp.com", "ae")]
+    made = await redeem(kernel, token, "mallory@corp.com", "Mallory", GOOD)
+    assert (made.email, made.name, made.role) == ("kim@corp.com", "Kim", "ae")
+    assert await Accounts(kernel).login("kim@corp.com", GOOD)
+    assert await invited(kernel) == []
+
+
+async def test_an_invitation_makes_no_first_admins_link_void_and_the_other_way_round(kernel: Kernel) -> None:
+    token = _opened(await invitation(kernel, BASE, "kim@corp.com", "Kim", "ae", by="root@host"))
+    first = await _token(kernel)
+    assert await link_behind(kernel, token) is not None
+    await invitation(kernel, BASE, "kim@corp.com", "Kim", "operator", by="root@host")
+    assert await link_behind(kernel, token) is None
+    assert await link_behind(kernel, first) is not None
+
+
+@pytest.mark.parametrize(("email", "role"), [(WHO, "ae"), ("kim@corp.com", "boss"), ("kim@", "ae")])
+async def test_what_can_not_be_an_account_is_not_invited(
+    kernel: Kernel, accounts: Accounts, email: str, role: str
+) -> None:
+    with pytest.raises((Invalid, Conflict)):
+        await invitation(kernel, BASE, email, "Kim", role, by="root@host")
+    assert await invited(kernel) == []
+
+
+async def test_an_invitation_is_withdrawn(kernel: Kernel) -> None:
+    token = _opened(await invitation(kernel, BASE, "kim@corp.com", "Kim", "ae", by="root@host"))
+    assert await withdraw(kernel, "kim@corp.com")
+    with pytest.raises(Invalid, match="too old"):
+        await redeem(kernel, token, "", "", GOOD)
+
+
+async def test_a_new_password_ends_every_session_and_the_old_one(kernel: Kernel, accounts: Accounts) -> None:
+    cookie = await accounts.login(WHO, GOOD)
+    assert cookie is not None
+    token = _opened(await password_link(kernel, BASE, WHO, by="root@host"))
+    assert await accounts.visit(cookie) is not None  # until it is used, nothing changed
+    renewed = await redeem(kernel, token, "", "", NEW)
+    assert (renewed.email, renewed.role) == (WHO, "ae")
+    assert await accounts.visit(cookie) is None
+    assert await accounts.login(WHO, GOOD) is None
+    assert await accounts.login(WHO, NEW) is not None
+
+
+async def test_a_disabled_account_gets_no_new_password(kernel: Kernel, accounts: Accounts) -> None:
+    token = _opened(await password_link(kernel, BASE, WHO, by="root@host"))
+    await accounts.disable(WHO, by="root@host")
+    with pytest.raises(Invalid):
+        await redeem(kernel, token, "", "", NEW)
+    with pytest.raises(Invalid):
+        await password_link(kernel, BASE, WHO, by="root@host")
 
 
 # ── passwords ────────────────────────────────────────────────────────────────────────────────────────────

@@ -244,6 +244,30 @@ def test_with_two_admins_the_host_releases_only_alone_and_says_so(swarm: Swarm) 
     assert "relax.alone" in {entry["kind"] for entry in swarm.done("audit", "tail")}
 
 
+def test_somebody_is_invited_listed_promoted_and_disabled(swarm: Swarm) -> None:
+    invited = swarm.done("user", "add", "kim@corp.com", "--name", "Kim", "--role", "ae")
+    assert invited["link"].startswith("http://127.0.0.1:8080/setup/")
+    listed = swarm.done("user", "list")
+    assert [(one["email"], one["role"], one["state"][:7]) for one in listed] == [
+        ("kim@corp.com", "ae", "invited")
+    ]
+    assert swarm("user", "role", "kim@corp.com", "admin", "--yes", "--json").json["error"]["field"] == "email"
+    assert swarm("user", "add", "kim@corp.com", "--name", "Kim", "--role", "boss").code == 2
+    assert swarm.done("user", "disable", "kim@corp.com") == {
+        "email": "kim@corp.com",
+        "disabled": False,
+        "link_withdrawn": True,
+    }
+    assert swarm("user", "disable", "kim@corp.com").code == 2
+
+
+def test_the_schemas_version_is_told_before_and_after_it_is_made(swarm: Swarm) -> None:
+    due = swarm("migrate", "--check", "--json")
+    assert (due.code, due.json["from"], due.json["due"]) == (1, "", True)
+    assert swarm.done("migrate")["due"]
+    assert not swarm.done("migrate", "--check")["due"]
+
+
 def test_pause_and_resume(swarm: Swarm) -> None:
     assert [p["scope"] for p in swarm.done("pause", "vendor:ghl", "--reason", "test")["paused"]] == [
         "vendor:ghl"

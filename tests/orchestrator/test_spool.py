@@ -9,14 +9,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 import sqlalchemy as sa
 
 from orchestrator import inbox, serving, stops
+from orchestrator.accounts import Accounts
 from orchestrator.rules import load_rules
 from orchestrator.worker import Worker
 from shared.errors import Invalid
@@ -286,6 +289,28 @@ async def test_a_gatekeeper_that_can_not_open_takes_opt_outs_and_nothing_else(se
     shutil.move(settings.home / "keys-gone", settings.home / "keys")
     async with open_kernel(settings) as kernel:
         assert (await kernel.gate.submit(contact(), Vendor())).reason == "suppressed"
+
+
+async def test_it_starts_again_once_there_is_an_admin(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with open_kernel(settings) as kernel:
+        await Accounts(kernel).create("boss@corp.com", "Boss", "admin", "correct horse battery", by="test")
+    with anyio.move_on_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(serving.gatekeeper, settings, "127.0.0.1", 0, with_worker=False))
+            said = ""
+            while "Gatekeeper at" not in said:
+                await anyio.lowlevel.checkpoint()
+                said += capfd.readouterr().err
+            async with httpx.AsyncClient(
+                base_url=said.split("Gatekeeper at ")[1].split()[0], trust_env=False
+            ) as http:
+                assert (await http.get("/healthz")).status_code == 200
+            tasks.cancel_scope.cancel()
+        assert "First admin" not in said
+        return
+    pytest.fail("it never listened")
 
 
 @pytest.mark.requirement("F24")

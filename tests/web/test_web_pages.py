@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from starlette.applications import Starlette
 
 from orchestrator import review
-from orchestrator.accounts import first_admin_link
 from orchestrator.app import App
+from orchestrator.links import first_admin_link
 from orchestrator.web.app import create_web
 from orchestrator.web.desk import when
 from shared.approval import Person
