@@ -107,8 +107,8 @@ def _take_in(app: App, connection: sa.Connection, values: Sequence[str], *, news
     kernel, now = app.kernel, app.kernel.clock.now()
     lacking = kernel.suppression.lacking(connection, values)  # another process may have been faster
     source = app.kernel.settings.suite.ports["sequencer"].server
-    ours = [one for one in lacking if "@" not in one or lead_of_address(connection, one)]
-    for one in ours:
+    ours = {one for one in lacking if "@" not in one or lead_of_address(connection, one)}
+    for one in sorted(ours):
         stops.suppress_in(kernel, connection, one, reason=WHY, source=source)
     others = [one for one in lacking if one not in ours]
     entries = [Listed(kernel.suppression.keys_for(one), WHY, source, iso(now)) for one in others]
