@@ -9,7 +9,7 @@ by one.
 import functools
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import idna
@@ -54,6 +54,7 @@ class Address:
     local: str
     domain: str
     look_alike: bool  # mixes scripts, so that it may pass for another one
+    plain: bool = field(default=False, compare=False)  # read from nothing but an address, in ASCII
 
     @property
     def exact(self) -> str:
@@ -92,7 +93,7 @@ def read_address(text: str) -> Address:
     """
     plain = PLAIN.fullmatch(text) if len(text) <= LONGEST_ADDRESS else None
     if plain is not None and "xn--" not in (domain := plain[2].lower()) and len(domain) <= LONGEST_DOMAIN:
-        return Address(plain[1].lower(), domain, False)  # the long way leads there too
+        return Address(plain[1].lower(), domain, False, True)  # the long way leads there too
     local, at, domain = bare(text).rpartition("@") if len(text) <= LONGEST else ("", "", "")
     local, domain = local.strip().casefold(), domain.strip().strip(".")
     if not at or not local or not domain or len(local) + len(domain) > LONGEST_ADDRESS:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -25,8 +26,8 @@ from shared.beginnings import beginning, is_ours, newest
 from shared.checkpoint import Checkpoint, note
 from shared.checkpoint_rules import Checkpoints
 from shared.clock import Clock, iso
-from shared.commitment import commit
-from shared.effect import Json, canonical
+from shared.commitment import commit, commit_all
+from shared.effect import Json, canonical_text
 from shared.errors import Fatal, SwarmError
 from shared.keys import Keys
 from shared.merkle import Edge, leaf_hash
@@ -54,13 +55,12 @@ HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing to be remembered. `subject` and `payload` may hold personal data: they are committed to, not shown."""
 
     kind: str
     subject: str
-    payload: Mapping[str, Json]
+    payload: Mapping[str, Json] | str  # as canonical JSON, where that is known already
     actor: str = "system"
 
 
@@ -83,31 +83,32 @@ def append(connection: sa.Connection, entries: Sequence[Entry], now: datetime) -
     if not entries:
         return 0
     edge = _edge(connection)
-    leaves: list[tuple[object, ...]] = []
-    details: list[tuple[object, ...]] = []
-    fixed = {"at": iso(now), "cid": correlation()}
-    for entry in entries:
-        salt = secrets.token_bytes(SALT_BYTES)
-        payload = canonical(entry.payload).decode()
-        data = canonical({**fixed, "seq": edge.size, **_committed(entry, salt, payload)})
-        leaf = leaf_hash(data)
-        leaves.append((edge.size, leaf, data.decode()))
-        details.append((edge.size, salt, entry.subject, payload))
-        edge.append(leaf)
+    salts = secrets.token_bytes(SALT_BYTES * len(entries))
+    at, cid = canonical_text(iso(now)), canonical_text(correlation())
+    hashes: list[bytes] = []
+    leaves: list[tuple[int, bytes, str]] = []
+    details: list[tuple[int, bytes, str, str]] = []
+    for seq, entry in enumerate(entries, edge.size):
+        start = len(hashes) * SALT_BYTES
+        salt = salts[start : start + SALT_BYTES]
+        kind, subject, said, actor = entry
+        payload = said if isinstance(said, str) else canonical_text(said)
+        who, what = commit_all(salt, (subject.encode(), payload.encode()))
+        by = commit(salt, actor) if "@" in actor else actor
+        # Canonical JSON: its names stand in their order, and hashes need no quoting.
+        data = (
+            f'{{"actor":{canonical_text(by)},"at":{at},"cid":{cid},"kind":{canonical_text(kind)},'
+            f'"payload":"{what}","seq":{seq},"subject":"{who}"}}'
+        )
+        leaf = leaf_hash(data.encode())
+        hashes.append(leaf)
+        leaves.append((seq, leaf, data))
+        details.append((seq, salt, subject, payload))
+    edge.extend(hashes)
     run_many(connection, LEAF, leaves)
     run_many(connection, DETAIL, details)
     run(connection, HEAD, edge.size, edge.packed)
     return edge.size
-
-
-def _committed(entry: Entry, salt: bytes, payload: str) -> dict[str, str]:
-    """What a leaf says of an entry: what kind, by whom, and commitments to the rest."""
-    return {
-        "kind": entry.kind,
-        "actor": commit(salt, entry.actor) if "@" in entry.actor else entry.actor,
-        "subject": commit(salt, entry.subject),
-        "payload": commit(salt, payload),
-    }
 
 
 class Audit:

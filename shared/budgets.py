@@ -96,7 +96,8 @@ class Budgets:
             if reason := "" if exempt(effect) else self._over(day, effect, costs):
                 over[effect.key] = reason
             else:
-                day.added.update(costs)
+                for name, amount in costs.items():
+                    day.added[name] += amount
         if really:
             for name, amount in day.added.items():
                 _add(connection, name, day.day, amount)
@@ -104,7 +105,7 @@ class Budgets:
 
     def _over(self, day: _Day, effect: Effect, costs: dict[str, int]) -> str:
         """Why an effect may not be paid for, or ""."""
-        if effect.vendor_action in self._caps.also_mail:
+        if self._caps.also_mail and effect.vendor_action in self._caps.also_mail:
             costs = {name: amount for name, amount in costs.items() if not name.startswith("mails:")}
         for name, amount in costs.items():
             if name not in day.caps:

@@ -14,6 +14,7 @@ acted before: people there get mail from campaigns that a simulated stop would l
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Literal
 
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from shared.approval import Approvals
 from shared.audit import Entry, append
 from shared.budgets import Budgets
 from shared.clock import Clock, iso
-from shared.effect import REASONS, Effect, Json, Outcome
+from shared.effect import REASONS, Effect, Outcome
 from shared.errors import Invalid
 from shared.ledger import Proposal, Row
 from shared.limits import LONGEST_WAIT, Limits, Place
@@ -50,6 +51,9 @@ class Decision:
     outcome: Outcome | None = None
     row: Row | None = None
     at: float = 0.0
+
+
+GO = Decision("go")
 
 
 @dataclass(slots=True)
@@ -187,13 +191,12 @@ class Claims:
     def against(self, connection: sa.Connection, safety: Safety, effects: Sequence[Effect]) -> dict[str, str]:
         """Key → the most serious reason, for those that may not happen."""
         unapproved = self._approvals.check(connection, effects)
-        asked = [address for effect in effects if not self.stops(effect) for address in effect.people]
-        unreachable = self._suppression.check(connection, asked)
+        people = [() if self.stops(effect) else effect.people for effect in effects]
+        unreachable = self._suppression.check(connection, list(chain.from_iterable(people)))
         found: dict[str, str] = {}
-        for effect in effects:
+        for effect, reached in zip(effects, people, strict=True):
             reasons = {self._switched_off(safety, effect), unapproved.get(effect.key, "")}
-            if not self.stops(effect):
-                reasons.update(unreachable.get(address, "") for address in effect.people)
+            reasons.update(unreachable.get(address, "") for address in reached)
             if reason := min(reasons - {""}, key=ORDER.__getitem__, default=""):
                 found[effect.key] = reason
         return found
@@ -278,11 +281,12 @@ class Claims:
             vendor = this.batch.first.vendor
             run(this.connection, REACH, vendor, self._addresses.get(vendor, ""), iso(this.now))
         for effect in effects:
-            proposal = Proposal(effect, this.known.get(effect.key), "claimed", process=self._presence.id)
+            key = effect.key
+            proposal = Proposal(effect, this.known.get(key), "claimed", process=self._presence.id)
             this.proposals.append(proposal)
             this.entries.append(entry("effect.claimed", effect, {}))
-            this.decisions[effect.key] = Decision("go")
-            this.batch.claimed[effect.key] = proposal.attempts
+            this.decisions[key] = GO
+            this.batch.claimed[key] = proposal.attempts
         self.under_way.update(this.batch.claimed)
         self._take_lease(this, effects[0])
 
@@ -318,12 +322,4 @@ def sentence(reason: str) -> str:
 
 def entry(kind: str, effect: Effect, payload: Mapping[str, str]) -> Entry:
     """What the audit log keeps of one step of an effect."""
-    fixed: dict[str, Json] = {
-        "key": effect.key,
-        "vendor": effect.vendor,
-        "action": effect.action,
-        "fingerprint": effect.fingerprint,
-        "campaign": effect.campaign,
-        "approval": effect.approval,
-    }
-    return Entry(kind, effect.target, {**fixed, **payload})
+    return Entry(kind, effect.target, effect.told(**payload))

@@ -8,8 +8,9 @@ proposed ─ refused              a check said no; nothing was called; may be pr
 proposed again after `applied` ─ replayed             the first receipt, no second call
 """
 
+import functools
 import hashlib
-import json
+import json.encoder
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Literal
@@ -26,23 +27,34 @@ Status = Literal["applied", "replayed", "simulated", "refused", "in_doubt", "fai
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# What `JSONEncoder` makes anew for each call, which takes longer than to use it. Cycles end in a RecursionError.
+_quoted: Callable[[str], str] = json.encoder.encode_basestring
+_encoded = json.encoder.c_make_encoder(  # type: ignore[attr-defined]  # nor this one
+    None, _ENCODER.default, _quoted, None, ":", ",", True, False, False
+)
 
 
 def canonical(value: object) -> bytes:
     """Sorted, compact UTF-8 JSON: the same bytes for the same content, in every process."""
-    if not isinstance(value, str | dict) and is_dataclass(value) and not isinstance(value, type):
+    return canonical_text(value).encode()
+
+
+def canonical_text(value: object) -> str:
+    """As `canonical`, as text. It may hold what can't be encoded."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if not isinstance(value, dict) and is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
-    return _ENCODER.encode(value).encode()
+    return "".join(_encoded(value, 0))
 
 
 def digest(*parts: object) -> str:
     """SHA-256 over length-prefixed canonical parts, in hex: no two lists of parts collide by joining."""
-    whole = hashlib.sha256()
-    for part in parts:
-        data = canonical(part)
-        whole.update(len(data).to_bytes(8, "big"))
-        whole.update(data)
-    return whole.hexdigest()
+    return hashlib.sha256(b"".join(map(_prefixed, map(canonical, parts)))).hexdigest()
+
+
+def _prefixed(data: bytes) -> bytes:
+    return len(data).to_bytes(8, "big") + data
 
 
 def fingerprint(content: object) -> str:
@@ -77,26 +89,47 @@ class Effect:
     idempotency_key: str = ""  # given by the caller, instead of the derived intent
     _key: str = field(default="", init=False, repr=False, compare=False)
     _fingerprint: str = field(default="", init=False, repr=False, compare=False)
+    _written: str = field(default="", init=False, repr=False, compare=False)
+    _told: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def key(self) -> str:
         """The operation's identity, 64 hex characters. Raises `Invalid` for text that isn't Unicode."""
         if not self._key:
-            parts = ("effect/v1", self.vendor, self.action, self.target, self.idempotency_key or self.intent)
-            object.__setattr__(self, "_key", _checked(digest, *parts))
+            what = (self.vendor, self.action, self.target, self.idempotency_key or self.intent)
+            object.__setattr__(self, "_key", _checked(_key_of, *what))
         return self._key
 
     @property
     def fingerprint(self) -> str:
         """The content's identity: same key, other fingerprint is an error. Raises `Invalid` if not JSON."""
         if not self._fingerprint:
-            object.__setattr__(self, "_fingerprint", _checked(fingerprint, self.content))
+            object.__setattr__(self, "_fingerprint", _checked(_fingerprint_of, self.written))
         return self._fingerprint
+
+    @property
+    def written(self) -> str:
+        """The content as canonical JSON, of the same moment as the fingerprint. Raises `Invalid` if it isn't JSON."""
+        if not self._written:
+            object.__setattr__(self, "_written", _checked(canonical_text, self.content))
+        return self._written
+
+    def told(self, **more: str) -> str:
+        """Canonical JSON of what the audit log keeps of it, with `more`: in order, and between "key" and "vendor"."""
+        if not self._told:
+            what, campaign, approval = map(_quoted, (self.action, self.campaign, self.approval))
+            fixed = (
+                f'{{"action":{what},"approval":{approval},"campaign":{campaign},'
+                f'"fingerprint":"{self.fingerprint}","key":"{self.key}"'
+            )
+            object.__setattr__(self, "_told", fixed)
+        said = "".join([f',"{name}":{_quoted(value)}' for name, value in more.items()])
+        return f'{self._told}{said},"vendor":{_quoted(self.vendor)}}}'
 
     def check(self) -> None:
         """Raises `Invalid` unless every part of it can be written down, so that nothing fails half-way."""
-        rest = (self.key, self.fingerprint, self.recipients, self.campaign, self.approval, self.intent)
-        _checked(digest, rest)
+        named = (self.key, self.fingerprint, self.campaign, self.approval, self.intent)
+        _checked(_joined, (*named, *self.recipients))
 
     @property
     def vendor_action(self) -> str:
@@ -110,6 +143,31 @@ class Effect:
         also = (self.target, named if isinstance(named, str) else "")
         found = (address for address in also if "@" in address and "/" not in address)
         return tuple(dict.fromkeys((*self.recipients, *found)))
+
+
+def _key_of(vendor: str, action: str, target: str, intent: str) -> str:
+    """The digest of "effect/v1" and these four."""
+    whom, why = _quoted(target).encode(), _quoted(intent).encode()
+    return hashlib.sha256(_kind(vendor, action) + _prefixed(whom) + _prefixed(why)).hexdigest()
+
+
+@functools.lru_cache(256)
+def _kind(vendor: str, action: str) -> bytes:
+    """What the keys of all effects of one kind begin with, before they are hashed."""
+    return b"".join(_prefixed(canonical(part)) for part in ("effect/v1", vendor, action))
+
+
+def _fingerprint_of(written: str) -> str:
+    """As `fingerprint`, of content that is canonical JSON already."""
+    return hashlib.sha256(_CONTENT + _prefixed(written.encode())).hexdigest()
+
+
+_CONTENT = _prefixed(canonical("content/v1"))
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    """All of it, which raises where it isn't text, or can't be encoded."""
+    return "".join(parts).encode().decode()
 
 
 def _checked(make: Callable[..., str], *parts: object) -> str:

@@ -70,6 +70,8 @@ class Permit:
     It ends with the submission that it was made for: kept for later, it is worth nothing.
     """
 
+    __slots__ = ("_flight", "_spent", "effect")
+
     def __init__(self, flight: Flight, effect: Effect) -> None:
         self._flight = flight
         self.effect = effect

@@ -9,14 +9,15 @@ A row found `claimed` by a process that is gone is in doubt: nobody knows whethe
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from shared.clock import iso
-from shared.effect import Effect, Json, Outcome, canonical
+from shared.effect import Effect, Json, Outcome, canonical_text
 from shared.errors import Invalid
 from shared.schema import effect as table
 from shared.sql import among, change, insertion, one, run_many
@@ -111,8 +112,7 @@ def _row(values: Any) -> Row:
     return Row(effect=effect, detail=json.loads(values["detail"]), **rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """What is to be written of one effect before anything is called."""
 
     effect: Effect
@@ -130,11 +130,10 @@ class Proposal:
 
 def put(connection: sa.Connection, proposals: Sequence[Proposal], now: datetime) -> None:
     """Write the rows of proposals: refused, simulated or claimed."""
-    at = iso(now)
-    run_many(
-        connection, INSERT, [(*_fixed(one, at), *_values(one, at)) for one in proposals if not one.known]
-    )
-    again = [(*_values(one, at), one.effect.key) for one in proposals if one.known]
+    at, cid = iso(now), correlation()
+    new = [_fixed(one.effect, at) + _values(one, at, cid) for one in proposals if not one.known]
+    run_many(connection, INSERT, new)
+    again = [(*_values(one, at, cid), one.effect.key) for one in proposals if one.known]
     run_many(connection, PROPOSE_AGAIN, again)
 
 
@@ -158,25 +157,37 @@ INSERT = insertion("effect", (*FIXED, *PROPOSED))
 PROPOSE_AGAIN = change("effect", PROPOSED, "key=?")
 
 
-def _fixed(one: Proposal, at: str) -> tuple[object, ...]:
-    effect = one.effect
+def _fixed(effect: Effect, at: str) -> tuple[object, ...]:
     intent = effect.idempotency_key or effect.intent
     return (effect.key, effect.vendor, effect.action, effect.target, intent, at)
 
 
-def _values(one: Proposal, at: str) -> tuple[object, ...]:
+def _values(one: Proposal, at: str, cid: str) -> tuple[object, ...]:
     """What each proposal of a key writes anew, in the order of `PROPOSED`."""
     effect, claimed = one.effect, one.status == "claimed"
-    content, recipients = canonical(effect.content).decode(), canonical(list(effect.recipients)).decode()
     return (
-        *(one.status, one.reason, one.message, "", "{}", effect.fingerprint, content, recipients),
-        *(effect.campaign, effect.approval, int(effect.repeatable), int(effect.stops), effect.cost),
-        *(one.process, correlation(), "" if claimed else at, at if claimed else "", one.attempts),
+        one.status,
+        one.reason,
+        one.message,
+        "",
+        "{}",
+        effect.fingerprint,
+        effect.written,
+        canonical_text(effect.recipients),
+        effect.campaign,
+        effect.approval,
+        int(effect.repeatable),
+        int(effect.stops),
+        effect.cost,
+        one.process,
+        cid,
+        "" if claimed else at,
+        at if claimed else "",
+        one.attempts,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How one attempt at an effect ended."""
 
     key: str
@@ -185,7 +196,7 @@ class Ending:
     reason: str = ""
     message: str = ""
     reference: str = ""
-    detail: Mapping[str, Json] = field(default_factory=dict)
+    detail: Mapping[str, Json] = MappingProxyType({})
 
 
 def settle(connection: sa.Connection, endings: Sequence[Ending], now: datetime) -> dict[str, str]:
@@ -196,20 +207,21 @@ def settle(connection: sa.Connection, endings: Sequence[Ending], now: datetime) 
     """
     wanted = {ending.key: ending for ending in endings}
     open_ones = {
-        row["key"]: str(row["claimed_at"])
-        for row in among(connection, HOW_IT_STANDS, list(wanted))
-        if row["status"] in OPEN and row["attempts"] == wanted[row["key"]].attempt
+        key: claimed_at
+        for key, attempts, claimed_at in among(connection, OPEN_ONES, list(wanted))
+        if attempts == wanted[key].attempt
     }
-    run_many(connection, SETTLE, [_ended(wanted[key], iso(now)) for key in open_ones])
+    at = iso(now)
+    run_many(connection, SETTLE, [_ended(wanted[key], at) for key in open_ones])
     return open_ones
 
 
-HOW_IT_STANDS = "SELECT key, status, attempts, claimed_at FROM effect WHERE key IN"
+OPEN_ONES = "SELECT key, attempts, claimed_at FROM effect WHERE status IN ('claimed', 'in_doubt') AND key IN"
 SETTLE = change("effect", ("status", "reason", "message", "reference", "detail", "settled_at"), "key=?")
 
 
 def _ended(one: Ending, at: str) -> tuple[object, ...]:
-    detail = canonical(dict(one.detail)).decode()
+    detail = canonical_text(dict(one.detail)) if one.detail else "{}"
     return (one.status, one.reason, one.message, one.reference, detail, at, one.key)
 
 

@@ -30,11 +30,18 @@ class Edge:
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash, merging the subtrees that it completes."""
-        size, self.size = self.size, self.size + 1
-        while size & 1:
-            leaf = node_hash(self.hashes.pop(), leaf)
-            size >>= 1
-        self.hashes.append(leaf)
+        self.extend((leaf,))
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add these leaf hashes, one after the other, each merging the subtrees that it completes."""
+        hashes = self.hashes
+        for size, leaf in enumerate(leaves, self.size):
+            whole = leaf
+            while size & 1:
+                whole = node_hash(hashes.pop(), whole)
+                size >>= 1
+            hashes.append(whole)
+        self.size += len(leaves)
 
     @property
     def root(self) -> bytes:
@@ -71,8 +78,7 @@ def _joined(hashes: Sequence[bytes]) -> bytes:
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """The tree hash over these leaf hashes."""
     edge = Edge()
-    for leaf in leaves:
-        edge.append(leaf)
+    edge.extend(leaves)
     return edge.root
 
 

@@ -69,10 +69,11 @@ class Settlement:
         self._budgets.give_back(connection, unused)
         entries = []
         for key, effect in effects.items():
+            ended = outcomes[key]
             # An answer that came when the row was settled already changes nothing, and is not hidden either.
-            kind = f"effect.{outcomes[key].status}" if key in claimed_at else "effect.late"
-            payload = {"reason": outcomes[key].reason, "reference": outcomes[key].reference}
-            entries.append(entry(kind, effect, payload))
+            kind = f"effect.{ended.status}" if key in claimed_at else "effect.late"
+            said = {"reason": ended.reason, "reference": ended.reference}
+            entries.append(entry(kind, effect, said))
         self.logged = append(connection, entries, now) or self.logged
         return set(claimed_at)
 
@@ -143,6 +144,8 @@ def _text(value: object) -> str:
 
 def _plain(detail: Mapping[str, Json]) -> Mapping[str, Json]:
     """The detail if it can be written down; an unwritable one must not cost us the receipt."""
+    if not detail:
+        return {}
     try:
         canonical(dict(detail))
     except (TypeError, ValueError, RecursionError):

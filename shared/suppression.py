@@ -14,6 +14,7 @@ from itertools import chain
 import sqlalchemy as sa
 
 from shared.address import (
+    LONGEST_LOCAL,
     Address,
     ascii_domain,
     bare,
@@ -118,13 +119,17 @@ class Suppression:
 
         A domain that belongs to everybody is looked up too; it costs less than telling, and is never on the list.
         """
-        whole, made = address.domain, self.key
-        keys = [made(EXACT, address.exact), made(BROAD, address.broad), made(DOMAIN, whole)]
-        if whole.count(".") > 1:
-            labels = whole.split(".")[1:]
-            parents = [".".join(labels[i:]) for i in range(len(labels) - 1)]
-            keys += [made(DOMAIN, domain) for domain in parents[-MOST_LABELS:]]
-        return tuple(keys)
+        return (*self._keys_of_person(address), *self._keys_of_domain(address.domain))
+
+    def _keys_of_person(self, address: Address) -> tuple[bytes, bytes]:
+        exact, broad = address.exact.encode(), address.broad.encode()
+        made = self._hash.of
+        return EXACT + made(EXACT + exact)[:HASH_BYTES], BROAD + made(BROAD + broad)[:HASH_BYTES]
+
+    def _keys_of_domain(self, whole: str) -> tuple[bytes, ...]:
+        labels = whole.split(".")[1:]
+        parents = [".".join(labels[i:]) for i in range(len(labels) - 1)]
+        return tuple(self.key(DOMAIN, domain) for domain in (whole, *parents[-MOST_LABELS:]))
 
     def keys_for(self, target: str) -> tuple[bytes, ...]:
         """The keys under which an address or a domain is put on the list.
@@ -157,15 +162,20 @@ class Suppression:
         """
         refused: dict[str, str] = {}
         stops: dict[str, tuple[bytes, ...]] = {}
+        domains: dict[str, tuple[bytes, ...]] = {}
         for text in addresses:
             try:
                 address = read_address(text)
             except Invalid:
                 refused[text] = "look_alike"
                 continue
-            if address.look_alike or not is_sendable(text):
+            short = address.plain and len(address.local) <= LONGEST_LOCAL
+            if address.look_alike or not (short or is_sendable(text)):
                 refused[text] = "look_alike"
-            stops[text] = self.keys_of(address)
+            whole = address.domain
+            if whole not in domains:
+                domains[whole] = self._keys_of_domain(whole)
+            stops[text] = (*self._keys_of_person(address), *domains[whole])
         if found := set(self._found(connection, list(dict.fromkeys(chain.from_iterable(stops.values()))))):
             refused |= {text: "suppressed" for text, keys in stops.items() if not found.isdisjoint(keys)}
         return refused

@@ -271,6 +271,8 @@ class Switches:
 
 def standing(safety: Safety, vendor: str, campaign: str, session: str = "") -> Pause | None:
     """The pause or halt that covers this vendor, campaign and session at the vendor, halts first."""
+    if not safety.pauses:
+        return None
     scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}", f"session:{vendor}:{session}"}
     covering = [entry for entry in safety.pauses if entry.scope in scopes]
     return min(covering, key=lambda entry: entry.kind != "halt", default=None)

@@ -1,10 +1,18 @@
 """Addresses as identities: what is the same person, what is not, and what is a trick."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.address import PLAIN, ascii_domain, is_public_suffix, is_sendable, read_address, registrable
+from shared.address import (
+    LONGEST_LOCAL,
+    PLAIN,
+    ascii_domain,
+    is_public_suffix,
+    is_sendable,
+    read_address,
+    registrable,
+)
 from shared.errors import Invalid
 
 SAME = [
@@ -179,6 +187,16 @@ def test_nothing_but_an_address_may_be_sent_to(text: str) -> None:
 )
 def test_what_is_more_or_less_than_an_address_is_not_sent_to(text: str) -> None:
     assert not is_sendable(text)
+
+
+@given(st.from_regex(PLAIN, fullmatch=True) | st.emails() | st.text(max_size=90).map("{0}@corp.com".format))
+def test_a_plain_address_may_be_sent_to_unless_it_is_long(text: str) -> None:
+    try:
+        address = read_address(text)
+    except Invalid:
+        assume(False)
+    if address.plain:
+        assert is_sendable(text) == (len(address.local) <= LONGEST_LOCAL)
 
 
 @given(st.from_regex(PLAIN, fullmatch=True))

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from shared.audit import Entry, append
 from shared.checkpoint import note, origin_of, read_note
+from shared.effect import canonical
 from shared.errors import Fatal
 from shared.kernel import Kernel
 from shared.keys import load_keys
 from shared.merkle import Edge, leaf_hash, node_hash
-from shared.schema import spend
+from shared.schema import audit_detail, audit_leaf, spend
 from shared.settings import Settings
 from shared.sql import run
 from shared.store import Unavailable
@@ -43,6 +44,20 @@ async def kernel(settings_for: Make, clock: HandClock) -> AsyncIterator[Kernel]:
 async def fill(kernel: Kernel, count: int = 10) -> None:
     entries = [Entry("test", f"subject {n}", {"n": n}) for n in range(count)]
     await kernel.audit.record(*entries)
+
+
+async def test_leaves_and_payloads_are_canonical_json(kernel: Kernel) -> None:
+    await kernel.audit.record(
+        Entry('té"st', "s", {"b": 1, "a": "ü\n"}, 'O"Hara'), Entry("x", "s", {}, "a@b.example")
+    )
+    await kernel.gate.submit(contact(), Vendor())
+    query = sa.select(audit_leaf.c.data, audit_detail.c.payload).join(
+        audit_detail, audit_detail.c.seq == audit_leaf.c.seq
+    )
+    rows = await kernel.store.read(lambda c: c.execute(query).all())
+    assert len(rows) == 4
+    for text in (text for row in rows for text in row):
+        assert canonical(json.loads(text)).decode() == text
 
 
 async def tamper(kernel: Kernel, *statements: str) -> None:

@@ -1,12 +1,13 @@
 """Effects: who they are, whatever process asks."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.effect import REASONS, Effect, digest, fingerprint
+from shared.effect import REASONS, Effect, canonical, digest, fingerprint
 from shared.errors import Invalid
 from tests.shared.world import contact
 
@@ -19,6 +20,37 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+
+
+@given(JSON)
+def test_canonical_json_is_what_the_standard_library_writes(value: object) -> None:
+    said = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    assert canonical(value) == said.encode()
+
+
+def test_what_holds_itself_is_no_json() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(Invalid):
+        contact(content={"x": endless}).check()  # type: ignore[dict-item]  # nothing that a caller should write
+
+
+@given(st.text(max_size=9), st.text(max_size=9))
+def test_what_the_log_keeps_of_an_effect_is_canonical(text: str, more: str) -> None:
+    effect = replace(contact(), vendor=text, action=more, campaign=text, approval=more)
+    names = ("key", "vendor", "action", "fingerprint", "campaign", "approval")
+    fixed = {name: getattr(effect, name) for name in names}
+    assert effect.told().encode() == canonical(fixed)
+    assert effect.told(reason=more, reference=text).encode() == canonical(
+        {**fixed, "reason": more, "reference": text}
+    )
+
+
+@given(st.text(max_size=9), st.text(max_size=9))
+def test_a_key_and_a_fingerprint_are_digests_of_what_they_stand_for(text: str, more: str) -> None:
+    effect = replace(contact(), vendor=more, action=text, target=text, intent=more, content={text: more})
+    assert effect.key == digest("effect/v1", more, text, text, more)
+    assert effect.fingerprint == fingerprint({text: more})
 
 
 def test_the_key_is_the_same_in_every_process() -> None:
