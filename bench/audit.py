@@ -24,7 +24,7 @@ from shared.audit import Entry, append
 from shared.kernel import Kernel, open_kernel
 from shared.keys import load_keys
 from shared.settings import Settings, load_settings
-from shared.store import sqlite
+from shared.sqlite import sqlite
 from shared.transcript import transcript
 
 ROUNDS = 3

@@ -24,7 +24,7 @@ from shared.effect import Effect, Receipt
 from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.settings import load_settings
-from shared.store import sqlite
+from shared.sqlite import sqlite
 
 SINGLE, BULK, ROUNDS = 4_000, 10_000, 5
 CHUNK = 500

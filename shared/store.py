@@ -28,10 +28,10 @@ from filelock import Timeout
 from shared.database import Database, Health, discard, driver
 from shared.errors import ConfigError, Retryable
 from shared.history import HEAD, migrate, version
-from shared.sqlite import Sqlite, sqlite
+from shared.sqlite import Sqlite
 from shared.telemetry import logger
 
-__all__ = ["PATIENCE", "Query", "Store", "Unavailable", "open_store", "schema_versions", "sqlite"]
+__all__ = ["PATIENCE", "Query", "Store", "Unavailable", "open_store", "schema_versions"]
 
 log = logger("store")
 ResultT = TypeVar("ResultT")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from shared.beginnings import Beginning, beginnings, is_given_up
 from shared.checkpoint import read_note
-from shared.commitment import commit
+from shared.commitment import commit_all
 from shared.effect import canonical
 from shared.merkle import Edge, leaf_hash
 from shared.schema import audit_checkpoint, audit_detail, audit_head, audit_leaf
@@ -165,8 +165,8 @@ def entry_problem(row: Any) -> str:
         return f"entry {row.seq} says that it is another one"
     if row.salt is None:
         return ""
-    kept = commit(row.salt, row.subject) == leaf.get("subject")
-    if kept and commit(row.salt, row.payload) == leaf.get("payload"):
+    subject, payload = commit_all(row.salt, (row.subject.encode(), row.payload.encode()))
+    if (subject, payload) == (leaf.get("subject"), leaf.get("payload")):
         return ""
     return f"the detail of entry {row.seq} was changed"
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cli import COMMANDS
-from shared.store import sqlite
+from shared.sqlite import sqlite
 from tests.conftest import CONFIG
 from tests.postgres import Server
 

@@ -18,7 +18,8 @@ from shared.kernel import Kernel, open_kernel
 from shared.pipeline_schema import event
 from shared.schema import inbound
 from shared.settings import load_settings
-from shared.store import Unavailable, sqlite
+from shared.sqlite import sqlite
+from shared.store import Unavailable
 from shared.webhook import MAX_BYTES, WebhookSource
 from tests.conftest import CONFIG
 from tests.orchestrator.world import alone, rows

@@ -28,7 +28,8 @@ from shared.pipeline_schema import campaign_lead
 from shared.schema import inbound
 from shared.settings import Settings
 from shared.spool import MOST_BYTES, Kept, Spool
-from shared.store import Unavailable, sqlite
+from shared.sqlite import sqlite
+from shared.store import Unavailable
 from tests.conftest import CONFIG
 from tests.orchestrator.world import alone
 from tests.shared.world import Vendor, contact, kinds

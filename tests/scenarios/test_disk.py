@@ -15,7 +15,8 @@ from shared.errors import Fatal
 from shared.gate import Permit
 from shared.kernel import Kernel, open_kernel
 from shared.settings import Settings, load_settings
-from shared.store import Unavailable, sqlite
+from shared.sqlite import sqlite
+from shared.store import Unavailable
 from tests.conftest import CONFIG
 from tests.orchestrator.world import alone
 from tests.scenarios.disk import Disk, mounted, needs_mount

@@ -20,7 +20,7 @@ from shared.kernel import Kernel
 from shared.merkle import Edge
 from shared.schema import effect
 from shared.settings import Settings
-from shared.store import sqlite
+from shared.sqlite import sqlite
 from shared.transcript import transcript
 from shared.verification import AT_ONCE, Verdict
 from tests.shared.world import HandClock, Vendor, contact, opened

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
 
@@ -948,6 +950,39 @@ async def test_never_more_than_w_calls_are_out(settings_for: Make) -> None:
         outcomes = await asyncio.gather(*(kernel.gate.submit(effect, slow) for effect in effects))
     assert {outcome.status for outcome in outcomes} == {"applied"}
     assert most == 3
+
+
+@pytest.mark.requirement("G7", "K2")
+async def test_never_more_than_w_calls_are_out_of_all_processes(settings_for: Make) -> None:
+    """Three processes with a store and a presence each; the calls stay out until each has asked for a place often."""
+    out, most = 0, 0
+    leave = anyio.Event()
+
+    async def slow(permit: Permit) -> Receipt:
+        nonlocal out, most
+        out += 1
+        most = max(most, out)
+        await leave.wait()
+        out -= 1
+        return Receipt("r")
+
+    settings = stricter(settings_for(SAFE_MODE="false"), concurrent_calls=2)
+    clocks = [HandClock() for _ in range(3)]
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        kernels = [await stack.enter_async_context(opened(settings, clock)) for clock in clocks]
+        sent = [
+            tasks.create_task(kernel.gate.submit(contact(f"p{n}-{m}@corp.example"), slow))
+            for m, kernel in enumerate(kernels)
+            for n in range(3)
+        ]
+        with anyio.fail_after(20):
+            while min(len(clock.slept) for clock in clocks) < 5:
+                await anyio.lowlevel.checkpoint()
+        assert out == 2
+        leave.set()
+        outcomes = await asyncio.gather(*sent)
+    assert {outcome.status for outcome in outcomes} == {"applied"}
+    assert most == 2
 
 
 async def test_a_stop_does_not_wait_for_other_calls(settings_for: Make) -> None:

@@ -16,7 +16,7 @@ from shared.errors import InDoubt
 from shared.gate import Permit
 from shared.pipeline_schema import campaign, stop
 from shared.schema import effect, lease, relaxation
-from shared.store import sqlite
+from shared.sqlite import sqlite
 from tests.shared.world import Vendor, contact, kinds
 from tests.waiting import put_campaign, somebody
 from tests.web.conftest import PASSWORD, Browser, LogIn
