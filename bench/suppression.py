@@ -5,7 +5,9 @@
 
 The floor is the same question by the bare driver, on keys that are made already, on the same file in the same run.
 Everything is asked once before it is measured, so the file is in memory as far as it fits. Time is of the thread
-that asks, so that a busy machine doesn't count; the page's own way to the answer is by the clock.
+that asks, so that a busy machine doesn't count. The page's own way to the answer goes through another thread, and is
+by the clock: so an empty question is asked in turns with it, which shows what the machine adds (a processor that others
+have is given back after 3 to 5 ms), and the quietest of several rounds is shown.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from shared.kernel import Kernel, open_kernel
 from shared.settings import load_settings
 from shared.sqlite import sqlite
 
-SINGLE, BULK, ROUNDS = 4_000, 10_000, 5
+SINGLE, BULK, PAGES, ROUNDS = 4_000, 10_000, 500, 5
 CHUNK = 500
 SEED = 12
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,22 @@ def people(count: int) -> list[str]:
     return [f"person{dice.randrange(10**9)}@company{dice.randrange(200_000)}.com" for _ in range(count)]
 
 
+async def by_clock(kernel: Kernel, addresses: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Seconds for an empty question and for `refused`, in turns: the quietest of several rounds."""
+    rounds = []
+    for number in range(ROUNDS):
+        empty, page = [], []
+        for address in addresses[number * PAGES : (number + 1) * PAGES]:
+            began = time.perf_counter()
+            await kernel.store.read(bool)
+            middle = time.perf_counter()
+            await kernel.suppression.refused([address])
+            page.append(time.perf_counter() - middle)
+            empty.append(middle - began)
+        rounds.append((sorted(empty), sorted(page)))
+    return min(rounds, key=lambda both: at(both[1], 99))
+
+
 async def checks(kernel: Kernel, raw: sqlite.Connection) -> None:
     """One address, and ten thousand."""
     addresses = people(BULK)
@@ -101,18 +119,14 @@ async def checks(kernel: Kernel, raw: sqlite.Connection) -> None:
 
     await kernel.store.read(many)
     floor, ours = times(lambda n: asked(raw, keys[n]), SINGLE), await kernel.store.read(one)
-    waits = []
-    for address in addresses[:1_000]:
-        began = time.perf_counter()
-        await kernel.suppression.refused([address])
-        waits.append(time.perf_counter() - began)
+    empty, page = await by_clock(kernel, addresses)
     print(f"{'one address, µs':34}{'p50':>8}{'p99':>8}")
     print(f"  {'the bare driver':32}{at(floor, 50):8.1f}{at(floor, 99):8.1f}")
     print(f"  {'check, in a transaction':32}{at(ours, 50):8.1f}{at(ours, 99):8.1f}")
-    print(
-        f"  {'refused, as a page asks, by clock':32}{at(sorted(waits), 50):8.1f}{at(sorted(waits), 99):8.1f}"
-    )
-    print(f"  p50 ÷ the driver's: {at(ours, 50) / at(floor, 50):.2f} (goal ≤ 10); p99 goal ≤ 250 µs")
+    print(f"  {'an empty question, by clock':32}{at(empty, 50):8.1f}{at(empty, 99):8.1f}")
+    print(f"  {'refused, as a page asks, by clock':32}{at(page, 50):8.1f}{at(page, 99):8.1f}")
+    print(f"  p50 ÷ the driver's: {at(ours, 50) / at(floor, 50):.2f} (goal ≤ 10)")
+    print("  p99 goals: check ≤ 100 µs, refused ≤ 250 µs")
     pairs = [(many_raw(), await kernel.store.read(many)) for _ in range(ROUNDS)]
     ratio = statistics.median(ours / floor for floor, ours in pairs)
     took = statistics.median(ours for _, ours in pairs) * 1e3
