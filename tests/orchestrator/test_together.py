@@ -16,7 +16,8 @@ from orchestrator.together import MOST, Together
 from shared.kernel import Kernel
 from shared.schema import inbound
 from shared.sql import run_many
-from shared.store import Unavailable, sqlite
+from shared.sqlite import sqlite
+from shared.store import Unavailable
 
 ROOT = Path(__file__).parent.parent.parent
 KEEP = "INSERT INTO watermark (name, at) VALUES (?, ?)"
