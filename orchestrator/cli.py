@@ -39,6 +39,7 @@ COMMANDS = {
     "resume": "safety",
     "safe-mode": "safety",
     "suppress": "people",
+    "complaint": "people",
     "unsuppress": "people",
     "suppression": "people",
     "lead": "people",

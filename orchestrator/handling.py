@@ -10,6 +10,7 @@ sent to somebody who is on the list ─▶ stopped once more
 campaign completed ─▶ the campaign is over
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -28,6 +29,7 @@ from shared.clock import iso
 from shared.effect import Json, canonical, digest
 from shared.errors import Invalid
 from shared.event import Event
+from shared.feedback import Feedback, Meaning, read_feedback
 from shared.foreign import clean
 from shared.lead import Lead, Tier
 from shared.pipeline_schema import campaign, campaign_lead, run_lead
@@ -40,6 +42,12 @@ from shared.telemetry import correlation, logger
 log = logger("handling")
 ANSWERS = {"replied", "auto_replied", "message_received"}
 STOPPING = {"unsubscribed", "complained"}
+# What a mailbox provider's report amounts to.
+FEEDBACK: Mapping[Meaning, Classified] = {
+    "complaint": Classified("complaint", 0.99, "complaint.feedback_report"),
+    "unsubscribed": Classified("unsubscribe", 0.99, "unsubscribe.feedback_report"),
+    "nothing": Classified("auto_reply", 0.99, "auto_reply.feedback_report"),
+}
 MOST_TEXT = 20_000  # characters of a reply that are kept
 TEXTS = (
     "id",
@@ -81,10 +89,13 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
     now = app.kernel.clock.now()
     # Reading an answer takes time that the writer of the database doesn't have.
     found = classify(event.subject, event.text, received=now.date()) if event.type in ANSWERS else None
+    feedback = read_feedback(event.text) if found else None
+    found = _of_feedback(feedback, found)
     report = read_report(event.text) if found and found.reply == "bounce" else ()
 
     def change(connection: sa.Connection) -> None:
-        _store(app, connection, _reported(connection, event, report), found, now)
+        told = _complained(connection, event, feedback) if feedback else _reported(connection, event, report)
+        _store(app, connection, told, found, now)
         if inbound_id:
             connection.execute(sa.update(inbound).where(inbound.c.id == inbound_id).values(state="done"))
 
@@ -95,6 +106,22 @@ def _sound(event: Event) -> Event:
     """The event in text that can be stored: half a surrogate pair, cut off by a vendor, must not cost an opt-out."""
     texts: dict[str, Any] = {name: clean(getattr(event, name)) for name in TEXTS}
     return replace(event, **texts)
+
+
+def _of_feedback(feedback: Feedback | None, found: Classified | None) -> Classified | None:
+    """A report's class; of mail that is none, as it was."""
+    return FEEDBACK[feedback.meaning] if feedback else found
+
+
+def _complained(connection: sa.Connection, event: Event, feedback: Feedback) -> Event:
+    """The event about whom the report names: whoever sent it is a mailbox provider, and nobody to be stopped.
+
+    Where somebody we write to sends one, it is about themselves, whatever it names.
+    """
+    if lead_of_address(connection, event.email):
+        return event
+    known = (one for one in feedback.recipients if lead_of_address(connection, one))
+    return replace(event, email=next(iter((*known, *feedback.recipients[:1])), ""), contact_ref="")
 
 
 def _reported(connection: sa.Connection, event: Event, report: tuple[Bounce, ...]) -> Event:

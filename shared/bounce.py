@@ -147,7 +147,7 @@ def _address(field: str) -> str:
 
 def _blocks(text: str) -> Iterator[dict[str, str]]:
     """Fields of a report, a block for each recipient."""
-    message = _message(text)
+    message = message_of(text)
     parts = _status_parts(message) if message else []
     if parts:
         yield from (_fields(part) for part in parts)
@@ -157,7 +157,7 @@ def _blocks(text: str) -> Iterator[dict[str, str]]:
             yield _fields(HeaderParser().parsestr(paragraph[first.start() :]))
 
 
-def _message(text: str) -> Message | None:
+def message_of(text: str) -> Message | None:
     """The text as a MIME message with parts, if it is one. Deep nesting is not followed."""
     if text[:20_000].lower().count("content-type:") == 0 or text.lower().count("boundary=") > MOST_PARTS:
         return None

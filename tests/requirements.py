@@ -88,6 +88,7 @@ SUPPRESSION = _listed(
     U10="An opt-out by any channel is on the list in the transaction that takes it in.",
     U11="Opt-outs are taken and passed on while killed and are never held back by a cap.",
     U13="Our list, the CRM's marks and the sequencer's block list hold the same people; what a vendor lacks is shown.",
+    U15="A complaint, told by a vendor, a report or a person, stops its person at once and feeds the halts.",
     U14="An opt-out anywhere is one everywhere within seconds, whatever is lost or out of order on the way.",
 )
 APPROVAL = _listed(

@@ -1,4 +1,4 @@
-"""swarm suppress · unsuppress · suppression · lead: who must not be written to, and one person's whole history."""
+"""swarm suppress · complaint · unsuppress · suppression · lead: who must not be written to, and one person."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from orchestrator import lists, relaxing, stops, syncing
+from orchestrator import complaints, lists, relaxing, stops, syncing
 from orchestrator.app import open_app
 from orchestrator.commands.outputs import write_new
 from orchestrator.commands.terminal import (
@@ -65,6 +65,34 @@ def suppress(
     if result["waits"]:
         human = f"{target} waits to be put on the list: the database can't be written. Nothing is sent before it is."
     show(result, as_json, human)
+
+
+@commands.command()
+def complaint(
+    email: Annotated[str, typer.Argument(help="the address of whoever complained")],
+    reason: Annotated[str, typer.Option("--reason", help="How it was heard of; goes into the audit log.")],
+    as_json: AsJson = False,
+) -> None:
+    """Note a spam complaint that came by telephone, letter, a provider's page, or in a reply that says so.
+
+    They are never written to again, what runs for them stops, and it counts as a complaint at once: by the rules in
+    `config/safety.yaml` that may stop everything (`swarm status`). The same address within a day counts once.
+    """
+    who = operator().name
+
+    async def work() -> dict[str, Any]:
+        async with open_app(settings(), role="command", ports=()) as app:
+            new = await complaints.note(app, email, reason=reason, actor=who)
+            halts = [f"{one.rule}: {one.action} {one.scope}" for one in await app.kernel.halts.standing()]
+            return {"email": email, "noted": new, "halts": halts}
+
+    result = run(work)
+    human = (
+        f"{email} is suppressed, and counted as a complaint."
+        if result["noted"]
+        else f"{email} is noted already."
+    )
+    show(result, as_json, "\n".join([human, *(f"Stands still by a rule: {one}" for one in result["halts"])]))
 
 
 def readable(target: str) -> str:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from servers.ghl.dnd import addresses_of, tags_of, why_blocked
+from shared.bounce import BounceKind, read_report, worst
 from shared.effect import Json, digest
 from shared.errors import Invalid
 from shared.event import Event, EventType
@@ -47,7 +48,26 @@ TYPES: Mapping[str, EventType] = {
 }
 # The type was seen wrong where the direction was right.
 DIRECTIONS: Mapping[str, EventType] = {"inbound": "message_received", "outbound": "message_sent"}
-EMAIL_STATS: Mapping[str, EventType] = {"complained": "complained", "unsubscribed": "unsubscribed"}
+# Words of the mail service behind it: its own list is documented nowhere.
+EMAIL_STATS: Mapping[str, EventType] = {
+    "complained": "complained",
+    "spam": "complained",
+    "spam_report": "complained",
+    "unsubscribed": "unsubscribed",
+    "failed": "bounced",
+    "bounced": "bounced",
+    "bounce": "bounced",
+    "rejected": "bounced",
+    "permanent_fail": "bounced",
+    "temporary_fail": "bounced",
+}
+# Not sent at all, because of what was known of the address: what that was, and never a fresh complaint.
+NOT_SENT: Mapping[str, EventType] = {
+    "suppress-bounce": "bounced",
+    "suppress-complaint": "unsubscribed",
+    "suppress-unsubscribe": "unsubscribed",
+}
+TEMPORARY = frozenset({"temporary", "temporary_fail", "soft"})
 
 
 def verify(headers: Mapping[str, str], raw: bytes, settings: VendorSettings) -> bool:
@@ -164,19 +184,33 @@ def _opportunity(kind: str, whole: Mapping[str, Any]) -> Event:
 
 
 def _email_stats(kind: str, whole: Mapping[str, Any]) -> Event:
-    """What the CRM's own mail server saw; only what ends contact is read: its vocabulary is undocumented."""
+    """What the CRM's own mail server saw; only what ends contact or bounced is read."""
     payload = whole.get("webhookPayload")
     inner = payload if isinstance(payload, Mapping) else {}
-    meaning = EMAIL_STATS.get(_text(inner, "event"), "unknown")
-    stops = meaning != "unknown"
+    word = _text(inner, "event").strip().lower()
+    meaning = NOT_SENT.get(_text(inner, "reason").lower()) or EMAIL_STATS.get(word, "unknown")
+    stops = meaning in {"complained", "unsubscribed"}
     return Event(
         **{**_frame(kind, whole), "occurred_at": ""},
         type=meaning,
         email=_address(inner, "recipient"),
         stops_contact=stops,
         reason=f"crm_{meaning}" if stops else "",
+        bounce=_bounce(inner, word) if meaning == "bounced" else "",
         detail={"type": kind},
     )
+
+
+def _bounce(inner: Mapping[str, Any], word: str) -> BounceKind:
+    """By severity, by the other server's codes, and by its words."""
+    if _text(inner, "reason").lower() == "suppress-bounce":
+        return "hard"
+    if {_text(inner, "severity").lower(), word} & TEMPORARY:
+        return "soft"
+    status = inner.get("delivery-status")
+    told = status if isinstance(status, Mapping) else {}
+    words = " ".join(_text(told, name) for name in ("code", "enhanced-code", "message", "description"))
+    return worst(read_report(words))
 
 
 def _other(kind: str, whole: Mapping[str, Any]) -> Event:

@@ -230,6 +230,45 @@ def test_a_complaint_at_the_crms_mail_server_stops() -> None:
     assert SOURCE.parse({"type": "LCEmailStats", "webhookPayload": {"event": "delivered"}}).type == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "bounce", "stops"),
+    [
+        ({"event": "spam_report"}, "complained", "", True),
+        ({"event": "Unsubscribed"}, "unsubscribed", "", True),
+        ({"event": "failed", "severity": "temporary"}, "bounced", "soft", False),
+        ({"event": "temporary_fail"}, "bounced", "soft", False),
+        (
+            {"event": "failed", "delivery-status": {"code": 550, "message": "5.1.1 no"}},
+            "bounced",
+            "hard",
+            False,
+        ),
+        (
+            {"event": "failed", "delivery-status": {"code": 550, "message": "5.7.1 policy"}},
+            "bounced",
+            "unknown",
+            False,
+        ),
+        (
+            {"event": "failed", "delivery-status": {"code": 452, "message": "4.2.2 full"}},
+            "bounced",
+            "soft",
+            False,
+        ),
+        ({"event": "failed", "delivery-status": "odd"}, "bounced", "unknown", False),
+        ({"event": "failed", "reason": "suppress-bounce"}, "bounced", "hard", False),
+        ({"event": "failed", "reason": "suppress-complaint"}, "unsubscribed", "", True),
+        ({"event": "failed", "reason": "suppress-unsubscribe"}, "unsubscribed", "", True),
+        ({"event": "opened"}, "unknown", "", False),
+    ],
+)
+def test_the_crms_mail_statistics_are_read_by_a_table(
+    told: dict[str, Any], kind: str, bounce: str, stops: bool
+) -> None:
+    event = SOURCE.parse({"type": "LCEmailStats", "webhookPayload": {"recipient": "j@c.example", **told}})
+    assert (event.type, event.bounce, event.stops_contact) == (kind, bounce, stops)
+
+
 @pytest.mark.parametrize("odd", [{}, {"type": 5}, {"type": "ContactUpdate", "dndSettings": [], "tags": {}}])
 def test_odd_payloads_are_events_too(odd: dict[str, Any]) -> None:
     assert SOURCE.parse(odd).vendor == "ghl"
