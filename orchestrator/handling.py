@@ -89,9 +89,9 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
     now = app.kernel.clock.now()
     # Reading an answer takes time that the writer of the database doesn't have.
     found = classify(event.subject, event.text, received=now.date()) if event.type in ANSWERS else None
+    report = read_report(event.text) if found and found.reply == "bounce" else ()
     feedback = read_feedback(event.text) if found else None
     found = _of_feedback(feedback, found)
-    report = read_report(event.text) if found and found.reply == "bounce" else ()
 
     def change(connection: sa.Connection) -> None:
         told = _complained(connection, event, feedback) if feedback else _reported(connection, event, report)

@@ -109,6 +109,7 @@ HALTS = _listed(
     H4="A halt stays until a named person clears it.",
     H5="Clearing doesn't blind: worse news stops again, the same news doesn't.",
     H6="Any warning of LinkedIn stops all sourcing for 72 hours and retires the session that got it.",
+    H7="Each of the five incidents stops what it must by itself, lets stops go on, and ends by a person's word.",
 )
 LOG = _listed(
     "RELIABILITY 3",
