@@ -52,6 +52,7 @@ COMMANDS = {
     "user": "users",
     "migrate": "keeping",
     "schedules": "schedules",
+    "report": "reports",
     "backup": "keeping",
     "restore": "keeping",
     "recover": "keeping",

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 from typing import Literal
 
 from orchestrator.findings import Track
 from orchestrator.outreach_rules import Target
+from orchestrator.rates import interval
 from orchestrator.rules import Rules
 
 Basis = Literal["our own results", "configured targets"]
@@ -79,16 +80,6 @@ def _rate(metric: str, own: Track | None, rules: Rules) -> tuple[float, float, s
         round(100 * high, 2),
         f"{good} of {total} in our own campaigns of the last {days} days",
     )
-
-
-def interval(good: int, total: int, z: float) -> tuple[float, float]:
-    """Wilson's interval of a share, 0 to 1; everything is possible where there is nobody."""
-    if not total:
-        return 0.0, 1.0
-    share, weight = good / total, 1 + z * z / total
-    middle = share + z * z / (2 * total)
-    spread = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (middle - spread) / weight), min(1.0, (middle + spread) / weight)
 
 
 def detectable(base: float, per_variant: int, rules: Rules) -> float:

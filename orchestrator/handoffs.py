@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from orchestrator.rules import Rules
 from shared.audit import Entry, append
+from shared.clock import iso
 from shared.effect import Json
 from shared.errors import Conflict, Invalid
 from shared.kernel import Kernel
@@ -87,10 +88,17 @@ def _set(
     told_by: str,
     note: str = "",
 ) -> None:
-    who = {"acknowledged_by": person} if step == "acknowledged" else {"closed_by": person}
+    who = _when(kernel, row, step)
+    who |= {"acknowledged_by": person} if step == "acknowledged" else {"closed_by": person}
     if step == "closed" and not row.acknowledged_by:
         who["acknowledged_by"] = person
     connection.execute(sa.update(handoff).where(handoff.c.id == row.id).values(state=step, **who))
     payload: dict[str, Json] = {"person": person, "told_by": told_by, "note": note}
     entry = Entry(f"handoff.{step}", str(row.id), payload, told_by or person)
     append(connection, [entry], kernel.clock.now())
+
+
+def _when(kernel: Kernel, row: sa.Row[tuple[object, ...]], step: Step) -> dict[str, str]:
+    """What is closed at once was taken at that moment."""
+    now = iso(kernel.clock.now())
+    return {f"{step}_at": now, **({} if row.acknowledged_by else {"acknowledged_at": now})}

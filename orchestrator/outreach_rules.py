@@ -168,6 +168,7 @@ class Planning(Strict):
     z: Annotated[float, Field(gt=0, le=5)]
     power_z: Annotated[float, Field(ge=0, le=5)]
     hopeless_points: Annotated[float, Field(gt=0, le=100)]
+    answer_days: Annotated[int, Field(ge=1, le=365)]
 
 
 class OutreachRules(Strict):

@@ -1,11 +1,11 @@
-"""Texts that a model's host may put before it: the rules, the runbook, one person, one run."""
+"""Texts that a model's host may put before it: the rules, the runbook, one person, one run, a report."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio.to_thread
 
-from orchestrator import artefacts, plans, runs, surveying, telling
+from orchestrator import artefacts, plans, report_tools, runs, surveying, telling
 from orchestrator.app import App
 from orchestrator.summary import summarise
 from orchestrator.telling import plain
@@ -150,4 +150,11 @@ RESOURCES: tuple[Resource, ...] = (
         "swarm://leads/{id}", "lead", "A person's history", "By our id, e-mail address or profile URL.", lead
     ),
     Resource("swarm://runs/{id}", "run", "A run", "How far it is, and what its phases left behind.", run),
+    Resource(
+        "swarm://reports/{period}",
+        "report",
+        "A report",
+        "The last whole day, week or month: daily, weekly or monthly.",
+        report_tools.text,
+    ),
 )

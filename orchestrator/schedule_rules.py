@@ -8,7 +8,13 @@ from pydantic import Field, field_validator, model_validator
 from shared.strict import Strict
 
 # A schedule has its name here, its rhythm in schedules.yaml, and what it does in `timetable.py`.
-Schedule = Literal["suppression_sweep", "suppression_sync"]
+Schedule = Literal[
+    "suppression_sweep",
+    "suppression_sync",
+    "daily_report",
+    "weekly_report",
+    "monthly_report",
+]
 A_MONTH = 31 * 24 * 60
 
 

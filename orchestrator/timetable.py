@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator import stops, syncing
+from orchestrator import reporting, stops, syncing
 from orchestrator.app import App
+from orchestrator.periods import PeriodName
 from orchestrator.schedule_rules import Schedule
-from orchestrator.schedules import Task
+from orchestrator.schedules import Do, Task
+from shared.clock import iso
 
 
 async def _suppression_sweep(app: App, _: datetime) -> dict[str, int]:
@@ -21,6 +23,13 @@ async def _suppression_sync(app: App, _: datetime) -> dict[str, int]:
     return asdict(await syncing.sync(app))
 
 
+def _report(name: PeriodName) -> Do:
+    async def keep(app: App, occasion: datetime) -> str:
+        return await reporting.keep(app, name, iso(occasion))
+
+    return keep
+
+
 TIMETABLE: Mapping[Schedule, Task] = {
     "suppression_sweep": Task(
         "takes whoever is on the do-not-contact list out of the campaigns they run in", _suppression_sweep
@@ -28,4 +37,7 @@ TIMETABLE: Mapping[Schedule, Task] = {
     "suppression_sync": Task(
         "compares our do-not-contact list with the vendors', and tells each what it lacks", _suppression_sync
     ),
+    "daily_report": Task("keeps a report of the day that ended", _report("daily")),
+    "weekly_report": Task("keeps a report of the week that ended", _report("weekly")),
+    "monthly_report": Task("keeps a report of the month that ended", _report("monthly")),
 }

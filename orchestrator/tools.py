@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import Field
 
-from orchestrator import artefacts, dossier, handoff_tools, phase_tools, runs, schedules, stop_tools
+from orchestrator import (
+    artefacts,
+    dossier,
+    handoff_tools,
+    phase_tools,
+    report_tools,
+    runs,
+    schedules,
+    stop_tools,
+)
 from orchestrator.app import App
 from orchestrator.intake import LEAD
 from orchestrator.outreach_rules import Depth
@@ -283,6 +292,7 @@ TOOLS: tuple[Tool, ...] = (
     list_handoffs,
     handoff_tools.list_tasks,
     handoff_tools.get_metrics,
+    report_tools.get_report,
     check_suppression,
     query_audit,
     phase_tools.research,
@@ -300,5 +310,5 @@ TOOLS: tuple[Tool, ...] = (
     stop_tools.engage_safe_mode,
 )
 
-# Listed only where they are asked for: `--toolsets linkedin`.
-TOOLSETS: Mapping[str, tuple[str, ...]] = {"linkedin": ("list_tasks",)}
+# Listed only where they are asked for: `--toolsets linkedin,reports`.
+TOOLSETS: Mapping[str, tuple[str, ...]] = {"linkedin": ("list_tasks",), "reports": ("get_report",)}

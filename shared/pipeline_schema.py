@@ -16,6 +16,7 @@ lead = sa.Table(
     text("updated_at"),
 )
 sa.Index("lead_email", lead.c.email)
+sa.Index("lead_created", lead.c.created_at)
 lead_key = sa.Table(
     "lead_key",
     metadata,
@@ -143,6 +144,9 @@ sa.Index("campaign_lead_email", campaign_lead.c.email)
 sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)
 sa.Index("campaign_lead_contact", campaign_lead.c.contact_ref)
 sa.Index("campaign_lead_told", campaign_lead.c.told)
+sa.Index(  # for reports, which must not go through the messages of a million people
+    "campaign_lead_variant", campaign_lead.c.campaign_id, campaign_lead.c.lead_id, campaign_lead.c.variant
+)
 event = sa.Table(
     "event",
     metadata,
@@ -157,6 +161,10 @@ event = sa.Table(
 )
 sa.Index("event_lead", event.c.lead_id)
 sa.Index("event_received", event.c.received_at)
+sa.Index(
+    "event_report",
+    *(event.c.type, event.c.received_at, event.c.campaign_id, event.c.lead_id, event.c.step),
+)
 sa.Index("event_campaign", event.c.campaign_id, event.c.type)
 sa.Index("event_reference", event.c.reference)
 # Contacts to be read again at the CRM, and since when what webhooks may have missed was asked for.
@@ -201,6 +209,7 @@ reply = sa.Table(
     text("at"),
 )
 sa.Index("reply_lead", reply.c.lead_id)
+sa.Index("reply_at", reply.c.at, reply.c["class"], reply.c.campaign_id, reply.c.lead_id)
 handoff = sa.Table(
     "handoff",
     metadata,
@@ -208,6 +217,18 @@ handoff = sa.Table(
     *map(text, ("lead_id", "campaign_id", "event_id", "trigger", "destination", "priority")),
     text("state", "pending"),  # pending, acknowledged, closed
     *map(text, ("due_at", "created_at", "acknowledged_by", "closed_by")),
+    *map(text, ("acknowledged_at", "closed_at")),
+)
+sa.Index("handoff_created", handoff.c.created_at)
+# What was reported of a day, a week or a month, as it stood when it was made.
+report = sa.Table(
+    "report",
+    metadata,
+    sa.Column("period", T, primary_key=True),  # daily, weekly, monthly
+    sa.Column("begins", T, primary_key=True),
+    text("title"),
+    text("data", "{}"),
+    text("made_at"),
 )
 sa.Index("handoff_state", handoff.c.state, handoff.c.due_at)
 sa.Index("handoff_lead", handoff.c.lead_id)

@@ -10,7 +10,8 @@ from people import RULES, a_lead
 
 from orchestrator import strategy
 from orchestrator.findings import LONGEST, MOST_KEYS, Findings, Share, Tally, Track, Worth
-from orchestrator.forecast import detectable, interval
+from orchestrator.forecast import detectable
+from orchestrator.rates import interval
 from orchestrator.scoring import score
 from orchestrator.strategy import Choice, check_choice, make_strategy
 from orchestrator.telling import findings_text

@@ -62,7 +62,7 @@ async def test_the_interfaces_texts_and_prompts_are_there(connect: Connect) -> N
         open_ones = {one.uri_template for one in (await client.list_resource_templates()).resource_templates}
         names = {one.name for one in (await client.list_prompts()).prompts}
     assert fixed == {"swarm://rules", "swarm://runbook"}
-    assert open_ones >= {"swarm://leads/{id}", "swarm://runs/{id}"}
+    assert open_ones >= {"swarm://leads/{id}", "swarm://runs/{id}", "swarm://reports/{period}"}
     assert names == {"daily_run", "review_queue", "handle_replies", "incident", "pilot_go_no_go"}
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from orchestrator import schedules
+from orchestrator import reporting, schedules
 from orchestrator.app import App
 from orchestrator.rhythm import following, latest, told
 from orchestrator.schedule_rules import Rhythm, Schedule, ScheduleRules
@@ -135,6 +135,14 @@ async def _turn(app: App, timetable: Timetable) -> None:
             await schedules.end(app, *which, error.message, well=False)
         else:
             await schedules.end(app, *which, message, well=True)
+
+
+async def test_reports_are_kept_by_their_schedules(here: tuple[App, HandClock]) -> None:
+    app, _ = here
+    for name in ("daily_report", "weekly_report", "monthly_report"):
+        await TIMETABLE[name].do(app, at("2026-03-02T06:10"))  # type: ignore[index]  # three of the names
+    titles = [title for _, _, title, _ in await reporting.kept(app.kernel)]
+    assert titles == ["1 Mar 2026", "week of 23 Feb 2026", "February 2026"]
 
 
 async def _now(app: App, timetable: Timetable) -> schedules.Standing:
