@@ -2,6 +2,7 @@
 
 import enum
 from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from orchestrator.report_data import Report
 from orchestrator.report_text import markdown
 from orchestrator.reporting import REPORT, made
 from orchestrator.rules import load_rules
+from orchestrator.web.reports import as_file
 from shared.errors import Invalid
 
 commands = typer.Typer()
@@ -41,6 +43,10 @@ def report(
             "--on", metavar="YYYY-MM-DD", help="The period with this day, instead of the last whole one."
         ),
     ] = "",
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with plots there; it loads nothing."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report the last whole day, week or month: funnel, tiers, replies, targets, promises, variants.
@@ -57,10 +63,20 @@ def report(
 
     found = run(work)
 
+    if html is not None:
+        _write(html, found)
+
     def human(console: Console) -> None:
-        console.print(markdown(found), markup=False, soft_wrap=True)
+        console.print(f"Written to {html}." if html else markdown(found), markup=False, soft_wrap=True)
 
     show(REPORT.dump_python(found, mode="json"), as_json, human)
+
+
+def _write(file: Path, found: Report) -> None:
+    try:
+        file.write_text(as_file(found), encoding="utf-8")
+    except OSError as error:
+        raise Invalid(f"{file} can't be written ({type(error).__name__})", field="html") from error
 
 
 def _period(name: PeriodName, on: str, now: datetime, zone: ZoneInfo) -> Period:

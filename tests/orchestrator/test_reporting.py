@@ -1,5 +1,6 @@
 """Reports: periods, intervals, what is counted of whom, on both databases; and that no number is made up."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +16,14 @@ from orchestrator.app import App
 from orchestrator.comparing import judged, trials_of
 from orchestrator.outreach_rules import Target
 from orchestrator.periods import around, last_whole
+from orchestrator.plots import INNER, plots_of
 from orchestrator.punctual import kept
 from orchestrator.rates import difference, rate
 from orchestrator.report_data import Report
 from orchestrator.report_text import markdown
 from orchestrator.results import Cell
 from orchestrator.rules import Span
+from orchestrator.web.reports import as_file
 from shared.clock import iso
 from shared.errors import Invalid
 from shared.kernel import open_kernel
@@ -243,3 +246,22 @@ async def test_an_agent_reads_the_period_with_a_day_and_no_other_word(app: App) 
     assert (await report_tools.text(app, "weekly")).startswith("# week of 23 Feb 2026")
     with pytest.raises(Invalid, match="daily, weekly, monthly"):
         await report_tools.text(app, "yearly")
+
+
+async def test_a_plot_shows_what_stands_in_its_table(app: App) -> None:
+    plots = {one.id: one for one in plots_of(await week(app))}
+    assert [(bar.label, bar.told) for bar in plots["funnel"].bars][3] == ("written to", "5")
+    assert max(bar.width for bar in plots["funnel"].bars) == INNER
+    replies = next(one for one in plots["targets"].whiskers if one.label == "replies")
+    assert 0 < replies.low < replies.middle < replies.high <= INNER
+    assert {one.label for one in plots["limits"].whiskers} == {"unsubscribes", "spam"}
+    assert all(len(row) == len(one.head) for one in plots.values() for row in one.rows)
+    assert plots["course"].columns[0].told == "2026-02-23: 7 sent, 4 replies"
+
+
+async def test_a_file_stands_by_itself_without_scripts(app: App) -> None:
+    page = as_file(replace(await week(app), title="<script>alert(1)</script>"))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(src|href)=|url\(|@import| style=| on[a-z]+=", page)
+    assert page.count("<svg") == page.count("<desc") == page.count('role="img"')

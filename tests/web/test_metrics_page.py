@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.applications import Starlette
 
+from orchestrator import reporting
 from orchestrator.app import App
 from orchestrator.schedules import Round, note_rounds
 from shared.alerts import Alert, Alerts
@@ -87,6 +88,23 @@ async def test_the_page_lists_schedules_and_parts_of_the_worker(app: App, log_in
     await note_rounds(app, [Round("inbox", 0.2, app.kernel.clock.now())], {"inbox"})
     page = (await (await log_in("viewer")).get("/schedules")).text
     assert all(text in page for text in ("suppression sweep", "every 5 min", "never", "inbox", "every 0.2 s"))
+
+
+async def test_the_page_of_a_report_draws_it_and_lists_what_is_kept(app: App, log_in: LogIn) -> None:
+    await reporting.keep(app, "daily", "2026-03-02T06:00:00+00:00")
+    browser = await log_in("viewer")
+    page = (await browser.get("/reports")).text
+    assert all(text in page for text in ("<h2>Funnel</h2>", "As a table", "1 Mar 2026", "nobody yet"))
+    begins = "2026-03-01T00:00:00.000000%2B00:00"
+    assert "kept as it stood" in (await browser.get(f"/reports?period=daily&kept={begins}")).text
+    assert (await browser.get("/reports?period=daily&kept=never")).status_code == 404
+
+
+def test_the_command_reports_and_writes_a_page(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    found = json.loads(swarm(tmp_path, "report", "weekly", "--html", str(file), "--json"))
+    assert {row["verdict"] for row in found["targets"]} == {"open"}
+    assert "<svg" in file.read_text(encoding="utf-8")
 
 
 # ── the dashboard ────────────────────────────────────────────────────────────────────────────────────────
