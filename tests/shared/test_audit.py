@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.audit import Entry, append
 from shared.checkpoint import note, origin_of, read_note
+from shared.checkpoint_rules import WitnessAt
 from shared.effect import canonical
 from shared.errors import Fatal
 from shared.kernel import Kernel
@@ -398,3 +400,75 @@ async def test_a_changed_edge_of_the_tree_is_noticed(kernel: Kernel) -> None:
     await fill(kernel)
     await kernel.store.write(lambda c: run(c, "UPDATE audit_head SET frontier=?", bytes(64)) and None)
     assert await problems(kernel) == ("the stored head doesn't match the entries",)
+
+
+async def test_the_same_head_signed_twice_is_one_checkpoint(kernel: Kernel) -> None:
+    await fill(kernel)
+    first, second = await kernel.audit.checkpoint("one"), await kernel.audit.checkpoint("two")
+    assert first == second
+    assert (await kernel.audit.verify()).checkpoints == 1
+
+
+async def test_who_leaves_signs_what_no_checkpoint_covers_and_nothing_else(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.close()
+    await kernel.audit.close()
+    lines = kernel.audit._files.beside.read_text().splitlines()
+    assert [json.loads(line)["note"].splitlines()[1] for line in lines] == ["10"]
+
+
+async def test_where_checkpoints_are_and_how_far_each_place_is_can_be_asked(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.checkpoint("test")
+    found = {(place.size, place.problem) for place in await kernel.audit.places()}
+    assert found == {(10, "")}
+
+
+async def test_the_size_can_be_asked_in_somebodys_transaction(kernel: Kernel) -> None:
+    await fill(kernel, 3)
+    assert await kernel.store.read(kernel.audit.size_in) == 3
+
+
+@pytest.mark.requirement("L6")
+async def test_a_checkpoint_that_is_due_is_made_without_being_told_the_size(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    await fill(kernel)
+    await kernel.audit.checkpoint_if_due()
+    assert (await kernel.audit.head()).checkpoint == 0
+    clock.move(61)
+    await kernel.audit.checkpoint_if_due()
+    assert (await kernel.audit.head()).checkpoint == 10
+
+
+async def test_what_another_process_signed_meanwhile_is_not_signed_again(
+    kernel: Kernel, settings_for: Make, clock: HandClock
+) -> None:
+    await fill(kernel)
+    clock.move(61)
+    async with opened(settings_for(SAFE_MODE="false"), clock) as other:
+        await other.audit.checkpoint("theirs")
+    await kernel.audit.checkpoint_if_due()
+    assert len(kernel.audit._files.beside.read_text().splitlines()) == 1
+
+
+@pytest.mark.requirement("L6")
+async def test_a_witness_is_told_at_once_of_what_cannot_wait_and_of_nothing_else(settings_for: Make) -> None:
+    asked: list[str] = []
+
+    def down(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(503)
+
+    witness = WitnessAt(name="w", url="http://127.0.0.1:9", public_key="ab" * 32)
+    settings = settings_for(SAFE_MODE="false")
+    due = settings.safety.checkpoints.model_copy(update={"witnesses": (witness,)})
+    async with opened(stricter(settings, checkpoints=due), answer=down) as kernel:
+        asked.clear()
+        await fill(kernel)
+        await kernel.audit.checkpoint("time")
+        assert asked == []
+        await kernel.audit.checkpoint("kill")
+        assert asked != []
+        (place,) = [one for one in await kernel.audit.places() if one.name == "w"]
+        assert (place.size, place.problem != "") == (0, True)

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from shared.audit import Entry, append
 from shared.errors import Fatal
 from shared.kernel import Kernel
-from shared.merkle import Edge
+from shared.merkle import Edge, leaf_hash
 from shared.schema import effect
 from shared.settings import Settings
 from shared.sqlite import sqlite
 from shared.transcript import transcript
-from shared.verification import AT_ONCE, Verdict
+from shared.verification import AT_ONCE, MOST, Verdict, entry_problem
 from tests.shared.world import HandClock, Vendor, contact, opened
 
 ROOT = Path(__file__).parent.parent.parent
@@ -392,3 +392,50 @@ async def test_an_old_entry_that_was_changed_is_found_within_the_hour(settings_f
         assert (await kernel.audit.verify_lately()).ok, "that is what it doesn't look at"
         clock.move(3_601)
         assert not (await kernel.audit.verify_lately()).ok
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry whose hash fits its data, whatever that is."""
+
+    data: str
+    seq: int = 3
+    salt: bytes | None = None
+    subject: str | None = None
+    payload: str | None = None
+
+    @property
+    def hash(self) -> bytes:
+        return leaf_hash(self.data.encode())
+
+
+@pytest.mark.requirement("L2")
+@pytest.mark.parametrize(
+    "data",
+    ["nonsense", "[3]", '{"seq":3,"n":NaN}', '{"n":1, "seq":3}', '{"seq":4}', "[" * 100_000, '{"a":' * 9_000],
+)
+def test_an_entry_that_was_never_written_like_this_is_found_though_its_hash_fits(data: str) -> None:
+    assert entry_problem(Row(data)) == "entry 3 says that it is another one"
+    assert entry_problem(Row('{"n":1,"seq":3}')) == ""
+
+
+async def test_a_copy_that_nobody_put_back_is_not_believed_in(kernel: Kernel) -> None:
+    await fill(kernel)
+    await kernel.audit.record(Entry("log.restored", "x", {}))
+    assert (await kernel.audit.verify()).problems == (
+        "what is said of restored copies doesn't match the entries",
+    )
+
+
+async def test_of_many_problems_the_first_are_told(kernel: Kernel) -> None:
+    await fill(kernel, MOST + 20)
+    await tamper(kernel, "UPDATE audit_leaf SET data='{}'")
+    found = (await kernel.audit.verify()).problems
+    assert (len(found), found[-1]) == (MOST, f"entry {MOST - 1} was changed")
+
+
+async def test_what_is_no_text_any_more_is_found(kernel: Kernel) -> None:
+    await fill(kernel)
+    await tamper(kernel, "UPDATE audit_leaf SET data=CAST(x'ff' AS TEXT) WHERE seq=3")
+    assert not (await kernel.audit.verify()).ok
+    assert not (await kernel.audit.verify_own()).ok

@@ -1,6 +1,6 @@
 """Proofs of inclusion and of consistency, against RFC 6962's own recursive definitions."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.merkle import (
@@ -53,6 +53,7 @@ def test_every_small_tree_gives_the_proofs_that_the_standard_defines() -> None:
             assert consistency_proof(edge_of(leaves[:old]), leaves[old:]) == defined_proof(old, leaves)
 
 
+@settings(deadline=None)  # a busy machine may pause it
 @given(st.data(), st.integers(1, 300))
 def test_a_proof_of_consistency_holds_for_its_two_trees_and_no_others(data: st.DataObject, size: int) -> None:
     old = data.draw(st.integers(0, size))
@@ -72,6 +73,7 @@ def test_a_proof_of_consistency_holds_for_its_two_trees_and_no_others(data: st.D
         )
 
 
+@settings(deadline=None)  # a busy machine may pause it
 @given(st.data(), st.integers(2, 300))
 def test_a_log_that_was_forked_has_no_proof(data: st.DataObject, size: int) -> None:
     """Two copies with the same beginning that went on differently: no proof leads from one to the other."""
@@ -85,6 +87,7 @@ def test_a_log_that_was_forked_has_no_proof(data: st.DataObject, size: int) -> N
         assert is_consistent(old, root_of(ours[:old]), size, root_of(theirs), proof)
 
 
+@settings(deadline=None)  # a busy machine may pause it
 @given(st.data(), st.integers(1, 300))
 def test_a_proof_of_inclusion_holds_for_its_leaf_and_its_place(data: st.DataObject, size: int) -> None:
     index = data.draw(st.integers(0, size - 1))
