@@ -436,6 +436,6 @@ async def test_of_many_problems_the_first_are_told(kernel: Kernel) -> None:
 
 async def test_what_is_no_text_any_more_is_found(kernel: Kernel) -> None:
     await fill(kernel)
+    assert (await kernel.audit.verify_own()).ok
     await tamper(kernel, "UPDATE audit_leaf SET data=CAST(x'ff' AS TEXT) WHERE seq=3")
-    assert not (await kernel.audit.verify()).ok
     assert not (await kernel.audit.verify_own()).ok

@@ -395,3 +395,12 @@ async def test_what_everybody_shares_or_nobody_has_is_not_looked_for_in_vain(ker
     assert await kernel.suppression.find("gmail.com") is None
     with pytest.raises(Invalid, match="e-mail address or a domain"):
         await kernel.suppression.find("localhost")
+
+
+async def test_of_a_list_those_are_lacking_whom_nothing_stops_and_who_can_be_stopped(kernel: Kernel) -> None:
+    await stop(kernel, "jane@corp.example")
+    await stop(kernel, "other.example")
+    theirs = ["Jane+x@corp.example", "joe@corp.example", "x@other.example", "other.example", "new.example"]
+    asked = [*theirs, "gmail.com", "nothing", "no@address@at.all"]
+    found = await kernel.store.read(lambda c: kernel.suppression.lacking(c, asked))
+    assert found == ["joe@corp.example", "new.example"]

@@ -286,3 +286,14 @@ async def test_a_flag_raised_by_hand_may_say_anything(kernel: Kernel, words: str
     kernel.switches.flags[0].write_text(words, encoding="utf-8")
     safety = await kernel.switches.now()
     assert (safety.killed, safety.kill_reason, safety.killed_at) == (True, told, "")
+
+
+@pytest.mark.requirement("K1", "K3")
+async def test_a_kill_during_a_release_keeps_its_flag(kernel: Kernel) -> None:
+    await kernel.switches.kill(actor="ada", reason="first")
+    seen = kernel.switches.raised()
+    await kernel.switches.kill(actor="ada", reason="again")
+    kernel.switches.lower(seen)
+    assert "flag file" in (await kernel.switches.now()).kill_sources
+    kernel.switches.lower(kernel.switches.raised())
+    assert "flag file" not in (await kernel.switches.now()).kill_sources
