@@ -297,3 +297,14 @@ async def test_a_kill_during_a_release_keeps_its_flag(kernel: Kernel) -> None:
     assert "flag file" in (await kernel.switches.now()).kill_sources
     kernel.switches.lower(kernel.switches.raised())
     assert "flag file" not in (await kernel.switches.now()).kill_sources
+
+
+@pytest.mark.requirement("H6")
+async def test_a_session_that_stands_still_stops_what_uses_it_and_nothing_else(kernel: Kernel) -> None:
+    await kernel.switches.pause("session:ghl:7", actor="rule:linkedin", reason="warned", kind="halt")
+    given = {"7": "halted", "8": "applied", "": "applied"}
+    outcomes = {
+        name: await kernel.gate.submit(contact(f"p{name}@corp.example", session=name), Vendor())
+        for name in given
+    }
+    assert {name: one.reason or one.status for name, one in outcomes.items()} == given
