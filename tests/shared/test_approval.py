@@ -41,6 +41,19 @@ async def test_a_yes_is_used_by_one_effect(kernel: Kernel) -> None:
     assert await reason(kernel, approval=approval, intent="once more") == "approval_mismatch"
 
 
+async def test_a_yes_is_over_at_the_very_moment_that_it_names(settings_for: Make) -> None:
+    clock = HandClock()
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+        approval, early = (
+            await approve(kernel, enrolment()),
+            await approve(kernel, enrolment("b@corp.example")),
+        )
+        clock.move(kernel.settings.safety.approvals.expires_hours * 3_600 - 0.001)
+        assert await reason(kernel, email="b@corp.example", approval=early) == ""
+        clock.move(0.001)
+        assert await reason(kernel, approval=approval) == "approval_expired"
+
+
 async def test_the_effect_that_used_it_may_try_again(kernel: Kernel) -> None:
     approval = await approve(kernel, enrolment())
     vendor = Vendor([Invalid("not now")])
