@@ -30,6 +30,8 @@ from orchestrator.dossier import (
 from orchestrator.drafts import Text, Texts, changes, merged, most_changed, print_of, refuse_unfit, write
 from orchestrator.finding import Finding
 from orchestrator.intake import read_leads
+from orchestrator.opt_out_link import Links
+from orchestrator.opting_out import links
 from orchestrator.provenance import AGENT, TEMPLATE, WAITING, Wording, current_in, keep_in
 from orchestrator.rules import Rules
 from shared.audit import Entry, append
@@ -71,7 +73,9 @@ async def submit(
     people = await app.kernel.store.read(lambda c: _open_people(c, campaign_id))
     leads = await app.kernel.store.read(lambda c: read_leads(c, [one.lead_id for one in people]))
     # Rendering takes time that neither the loop nor the writer of the database has.
-    checked = await anyio.to_thread.run_sync(_check_all, app.rules, plan, people, leads, after)
+    checked = await anyio.to_thread.run_sync(
+        _check_all, app.rules, links(app.kernel), plan, people, leads, after
+    )
     told = _told(before, after, checked)
     if print_of(after) == print_of(before.texts):
         return _outcome("replayed", "These are the words that stand.", campaign_id, told)
@@ -128,7 +132,7 @@ def _open_people(connection: sa.Connection, campaign_id: str) -> list[Row]:
 
 
 def _check_all(
-    rules: Rules, plan: Campaign, people: Sequence[Row], leads: Mapping[str, Lead], texts: Texts
+    rules: Rules, known: Links, plan: Campaign, people: Sequence[Row], leads: Mapping[str, Lead], texts: Texts
 ) -> list[_Checked]:
     """Write and check the words for everybody. Runs on a thread."""
     found = []
@@ -136,7 +140,8 @@ def _check_all(
         lead = leads.get(one.lead_id)
         if lead is None:
             continue
-        messages = write(lead, plan, texts[one.variant], rules)
+        ours = known.of(lead.email, plan.id)
+        messages = write(lead, plan, texts[one.variant], rules, unsubscribe_url=ours)
         made = replace(ENROLLMENT.validate_json(one.enrollment), messages=messages)
         found.append(_Checked(one, made, tuple(compliance.check(lead, messages, rules))))
     return found

@@ -158,10 +158,12 @@ def _refuse_links(text: Text, rules: Rules, where: str) -> None:
 
 
 # ── filling one in ───────────────────────────────────────────────────────────────────────────────────────
-def write(lead: Lead, campaign: Campaign, texts: Sequence[Text], rules: Rules) -> tuple[Message, ...]:
+def write(
+    lead: Lead, campaign: Campaign, texts: Sequence[Text], rules: Rules, *, unsubscribe_url: str = ""
+) -> tuple[Message, ...]:
     """Every message as one lead would get it: values or fallbacks for variables, the footer below."""
     kind = campaign.template or campaign.type
-    values = variables(lead, rules, hook=campaign.hook, kind=kind)
+    values = variables(lead, rules, unsubscribe_url=unsubscribe_url, hook=campaign.hook, kind=kind)
     known = with_fallbacks(values, rules)
     made = []
     for number, text in enumerate(texts):

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import marks, rereads, stops
+from orchestrator import marks, opt_out_link, rereads, stops
 from orchestrator.app import App
 from orchestrator.escalation import Escalation, escalate, handoff
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
@@ -191,9 +191,10 @@ def _about(connection: sa.Connection, event: Event) -> Known:
 
 
 def _campaign(connection: sa.Connection, event: Event, lead_id: str) -> str:
-    """Named by the vendor's id; an event that names none belongs to the person's newest campaign."""
+    """Named by the vendor's id, or by ours; an event that names none belongs to the person's newest campaign."""
     if event.campaign_ref:
-        by_ref = sa.select(campaign.c.id).where(campaign.c.vendor_ref == event.campaign_ref)
+        named = campaign.c.id if event.vendor == opt_out_link.NAME else campaign.c.vendor_ref
+        by_ref = sa.select(campaign.c.id).where(named == event.campaign_ref)
         return connection.execute(by_ref.limit(1)).scalar() or ""
     newest = (
         sa.select(campaign.c.id)

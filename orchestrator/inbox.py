@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator import handling
+from orchestrator import handling, opt_out_link
 from orchestrator.app import App
 from orchestrator.replies import classify, suppresses
 from orchestrator.rules import Rules
@@ -39,6 +39,7 @@ from shared.webhook import WebhookSource, composed_id, decode
 log = logger("inbox")
 TRIES = 5
 LONGEST_ID = 200
+TAKEN = 200
 AT_ONCE = 200
 SIDE_BY_SIDE = 16  # understood in one commit: nobody waits for the database for long
 STOP_WEIGHT = 10  # of what a commit may hold: stopping somebody takes as long as keeping so many
@@ -72,7 +73,7 @@ async def receive(app: App, vendor: str, headers: Mapping[str, str], raw: bytes)
             return came
         try:
             one, weight = replace(came, correlation_id=cid), STOP_WEIGHT if came.reason else 1
-            await app.together.write(app.kernel.store, one, partial(_keep, app), weight)
+            await app.together.write(app.kernel.store, one, partial(keep, app), weight)
         except Unavailable:
             log.exception("webhook.not_stored", vendor=vendor)
             return await spool(app.kernel.spool, came)
@@ -80,7 +81,7 @@ async def receive(app: App, vendor: str, headers: Mapping[str, str], raw: bytes)
             # A bug or a broken log: what would be lost by it is somebody's wish to be left alone.
             log.exception("webhook.not_taken", vendor=vendor)
             return await spool(app.kernel.spool, came)
-    return 200
+    return TAKEN
 
 
 def arrived(
@@ -121,7 +122,7 @@ async def spool(out: Spool, came: Arrived) -> int:
     except Unavailable:
         log.exception("webhook.not_spooled", vendor=came.vendor)
         return 503
-    return 200
+    return TAKEN
 
 
 def _event(source: WebhookSource, payload: Mapping[str, Any]) -> Event | None:
@@ -153,8 +154,8 @@ def _reason(event: Event, rules: Rules) -> str:
     return ""
 
 
-def _keep(app: App, connection: sa.Connection, batch: Sequence[Arrived]) -> None:
-    """All of them, once per event; whoever must not be written to is on the list with it.
+def keep(app: App, connection: sa.Connection, batch: Sequence[Arrived]) -> None:
+    """In the caller's transaction: all of them, once per event; whoever must not be written to is on the list with it.
 
     What could not be understood so far gets another chance.
     """
@@ -194,7 +195,9 @@ async def _understood(app: App, row: sa.Row[tuple[object, ...]]) -> None:
 
 async def _understand(app: App, row: sa.Row[tuple[object, ...]]) -> None:
     try:
-        event = app.webhooks[str(row.vendor)].parse(decode(bytes(row.raw)))
+        ours = str(row.vendor) == opt_out_link.NAME
+        source = opt_out_link.SOURCE if ours else app.webhooks[str(row.vendor)]
+        event = source.parse(decode(bytes(row.raw)))
         await handling.handle(app, replace(event, vendor=str(row.vendor)), inbound_id=int(row.id))
     except Unavailable:
         raise

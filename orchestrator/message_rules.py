@@ -140,7 +140,9 @@ def _bodies(case: Case) -> Iterable[Finding]:
     for number, message in _each(case):
         where = place(number, "body")
         lines = [line for line in message.body.splitlines() if line.strip()]
-        said = [line for line in lines if line not in {sender.postal_address, compliance.opt_out}]
+        linked = compliance.opt_out_with_link.partition("{{")[0]
+        footer = {sender.postal_address, compliance.opt_out}
+        said = [line for line in lines if line not in footer and not (linked and line.startswith(linked))]
         if len(" ".join(said).split()) < 5:
             yield Finding("empty_body", "block", where, "the message says nothing", "write it")
         if _squeezed(sender.postal_address) not in _squeezed(message.body):

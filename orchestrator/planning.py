@@ -36,6 +36,8 @@ from orchestrator.familiar import template_print
 from orchestrator.finding import Finding
 from orchestrator.intake import LEAD, read_leads
 from orchestrator.occupied import WHY, hold_scored, taken
+from orchestrator.opt_out_link import Links
+from orchestrator.opting_out import links
 from orchestrator.plans import LEFT_OUT
 from orchestrator.provenance import TEMPLATE, keep_in
 from orchestrator.rendering import render
@@ -182,7 +184,9 @@ async def write_words(app: App, run_id: str, campaign_id: str) -> dict[str, int]
     plan = plan_of(row.decision)
     leads = await app.kernel.store.read(lambda c: read_leads(c, plan.lead_ids))
     # Rendering takes time that neither the loop nor the writer of the database has.
-    drafts = await anyio.to_thread.run_sync(_draft_all, app.rules, plan, list(leads.values()))
+    drafts = await anyio.to_thread.run_sync(
+        _draft_all, app.rules, links(app.kernel), plan, list(leads.values())
+    )
 
     def change(connection: sa.Connection) -> dict[str, int]:
         if connection.execute(query).one().state != "drafted":
@@ -205,14 +209,15 @@ class _Draft:
     held: str = ""
 
 
-def _draft_all(rules: Rules, plan: Campaign, leads: Sequence[Lead]) -> list[_Draft]:
+def _draft_all(rules: Rules, known: Links, plan: Campaign, leads: Sequence[Lead]) -> list[_Draft]:
     """Write the words of these leads and check them. Runs on a thread."""
     variants = variants_for(plan.id, plan.lead_ids)
-    return [_draft(rules, plan, lead, variants[lead.id]) for lead in sorted(leads, key=lambda lead: lead.id)]
+    ordered = sorted(leads, key=lambda lead: lead.id)
+    return [_draft(rules, known, plan, lead, variants[lead.id]) for lead in ordered]
 
 
-def _draft(rules: Rules, plan: Campaign, lead: Lead, variant: Variant) -> _Draft:
-    messages = render(lead, plan, variant, rules)
+def _draft(rules: Rules, known: Links, plan: Campaign, lead: Lead, variant: Variant) -> _Draft:
+    messages = render(lead, plan, variant, rules, unsubscribe_url=known.of(lead.email, plan.id))
     findings = tuple(compliance.check(lead, messages, rules))
     stopped = compliance.verdict(findings) in {"blocked", "held"}
     made = enrollment(plan, lead, variant, messages)

@@ -11,12 +11,14 @@ from starlette.types import ASGIApp
 from orchestrator.app import App, open_app, webhook_sources
 from orchestrator.following import somebody_works
 from orchestrator.links import first_admin_link
+from orchestrator.opt_out_link import Links
 from orchestrator.rules import load_rules
 from orchestrator.web.app import create_web
 from orchestrator.web.closed import Closed, create_closed
 from shared.clock import SystemClock
-from shared.errors import Conflict, Fatal
+from shared.errors import ConfigError, Conflict, Fatal
 from shared.kernel import open_kernel
+from shared.keys import load_keys
 from shared.settings import Settings
 from shared.sockets import listen
 from shared.spool import Spool
@@ -77,17 +79,45 @@ async def _opened(stack: AsyncExitStack, settings: Settings, host: str, port: in
             console.print(
                 f"closed, and only opt-outs are taken: {error.message}", style="bold red", markup=False
             )
-            async with closed(settings, error.message, host, port):
+            # Under another key, links of ours would pass for made up, and a click be answered for nothing.
+            known = None if error.code == "key_changed" else _links(settings)
+            async with closed(settings, error.message, host, port, known):
                 await opens(settings)
 
 
 @asynccontextmanager
-async def closed(settings: Settings, why: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Take opt-outs and nothing else; yields the address."""
+async def closed(
+    settings: Settings, why: str, host: str = "127.0.0.1", port: int = 0, known: Links | None = None
+) -> AsyncIterator[str]:
+    """Take opt-outs and nothing else, clicks on `known` links among them; yields the address."""
     spool = Spool(settings.home)
-    left = Closed(settings, load_rules(settings.folder), webhook_sources(settings), spool, why)
+    rules, sources = load_rules(settings.folder), webhook_sources(settings)
+    left = Closed(settings, rules, sources, spool, why, known)
     async with _serving(lambda hosts: create_closed(left, hosts), host, port) as address:
         yield address
+
+
+def _links(settings: Settings) -> Links | None:
+    """The installation's links, if its keys are there; none is made here, since it would know no link."""
+    if not (settings.home / "keys" / "pepper").is_file():
+        return None
+    try:
+        return Links(load_keys(settings.home).pepper, settings.public_url)
+    except (ConfigError, OSError) as error:
+        log.error("gatekeeper.no_links", kind=type(error).__name__)  # noqa: TRY400 - its kind says it all
+        return None
+
+
+async def only_opt_outs(settings: Settings, host: str, port: int) -> None:
+    """Take opt-outs into the spool until ended, and open nothing else; a worker of this machine takes them in."""
+    known = _links(settings)
+    if known is None:
+        raise ConfigError(
+            f"{settings.home / 'keys'}: the keys of the installation must be here, to read its links"
+        )
+    async with closed(settings, "it takes opt-outs only", host, port, known) as address:
+        Console(stderr=True).print(f"opt-outs are taken at {address}")
+        await anyio.sleep_forever()
 
 
 async def opens(settings: Settings, every: float = LOOK_SECONDS) -> None:

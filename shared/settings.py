@@ -76,6 +76,7 @@ class Settings:
     safe_mode: bool  # as environment and file say; the database may say on as well
     kill_switch: bool
     read_only: bool
+    public_url: str = ""  # where people and vendors reach the Gatekeeper, or "" where they don't
     warnings: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -98,6 +99,11 @@ class Settings:
         each.append(tuple(self.variables.get(name, "") for name in ("SLACK_WEBHOOK_URL", "SMTP_URL")))
         each.append(_passwords(self.database_url))
         return tuple(value for values in each for value in values if value)
+
+    @property
+    def public_host(self) -> str:
+        """The Host header of requests to the public address."""
+        return urlsplit(self.public_url).netloc.lower()
 
     @property
     def all_sandbox(self) -> bool:
@@ -210,6 +216,7 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
         safe_mode=safety.safe_mode or _flag(env, "SAFE_MODE", default=True, warnings=warnings),
         kill_switch=safety.kill_switch or _flag(env, "KILL_SWITCH", default=False, warnings=warnings),
         read_only=_flag(env, "READ_ONLY", default=False, warnings=warnings),
+        public_url=_public(env.get("PUBLIC_URL", "")),
         warnings=tuple(warnings),
         variables={key: value for key, value in env.items() if _ours(key, accounts)},
     )
@@ -253,7 +260,7 @@ def _with_files(environ: Mapping[str, str], accounts: frozenset[str]) -> dict[st
     return values
 
 
-OURS = {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL"}
+OURS = {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL", "PUBLIC_URL"}
 
 
 def _ours(key: str, accounts: frozenset[str]) -> bool:
@@ -296,6 +303,19 @@ def _vendor(path: Path, env: Mapping[str, str]) -> VendorSettings:
     return VendorSettings(
         name, base_url.rstrip("/"), key or ("sandbox" if sandbox else ""), sandbox, secrets, file
     )
+
+
+def _public(text: str) -> str:
+    """The public address, as links begin with it; `ConfigError` for one that mail programs wouldn't use."""
+    try:
+        parts = urlsplit(text.strip())
+    except ValueError:
+        parts = urlsplit("")
+    alone = parts.netloc and not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(text))
+    if text.strip() and not (alone and secure):
+        raise ConfigError("PUBLIC_URL: expected https://HOST and nothing behind it")
+    return f"{parts.scheme}://{parts.netloc}" if text.strip() else ""
 
 
 def _is_loopback(url: str) -> bool:

@@ -35,6 +35,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
         "SQLite in SWARM_HOME",
         "`postgresql://USER@HOST/DATABASE` for several machines; RUNBOOK.md, PostgreSQL.",
     ),
+    "PUBLIC_URL": (
+        "",
+        "`https://HOST`, where outsiders reach `/u/` and `/webhooks/`; messages then carry our own unsubscribe link.",
+    ),
     "SWARM_SANDBOX_URL": ("http://127.0.0.1:8790", "Where the vendor emulators listen."),
     "SLACK_WEBHOOK_URL": ("", "Where alerts go in Slack: the https:// address of an incoming webhook."),
     "SMTP_URL": (

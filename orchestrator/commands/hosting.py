@@ -37,9 +37,15 @@ def gatekeeper(
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     work: Annotated[bool, typer.Option(help="also run the pipeline worker in this process")] = True,
+    opt_outs_only: Annotated[
+        bool, typer.Option(help="take opt-outs into the spool, and open no database")
+    ] = False,
 ) -> None:
-    """Run the web application: review, approve, pause, stop; and the vendors' webhooks."""
+    """Run the web application: review, approve, pause, stop; the vendors' webhooks, and unsubscribe links."""
     serving = importlib.import_module("orchestrator.serving")
+    if opt_outs_only:
+        run(lambda: serving.only_opt_outs(settings("INFO"), host, port))
+        return
     run(lambda: serving.gatekeeper(settings("INFO"), host, port, with_worker=work))
 
 

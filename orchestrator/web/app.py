@@ -1,6 +1,7 @@
 """The Gatekeeper's routes, and the answers to what went wrong."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 
@@ -12,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from orchestrator import inbox
+from orchestrator import inbox, opting_out
 from orchestrator.accounts import Accounts
 from orchestrator.app import App
 from orchestrator.web import (
@@ -30,10 +31,11 @@ from orchestrator.web import (
     schedules,
     suppression,
     touches,
+    unsubscribe,
     webhooks,
 )
-from orchestrator.web.desk import Desk, Receiver, page, templates
-from orchestrator.web.security import Shield
+from orchestrator.web.desk import Desk, Receiver, desk, page, templates
+from orchestrator.web.security import PUBLIC_PATHS, Shield
 from orchestrator.web.session import visitor
 from shared.errors import Conflict, Invalid, Retryable, SwarmError
 
@@ -56,7 +58,7 @@ def create_web(
     names = frozenset(host.lower() for host in hosts)
     web = Starlette(
         routes=_routes(),
-        middleware=[Middleware(Shield, hosts=names, secure=secure)],
+        middleware=[Middleware(Shield, hosts=names, secure=secure, public=app.kernel.settings.public_host)],
         exception_handlers={HTTPException: _refused, SwarmError: _not_done},
     )
     web.state.desk = Desk(app, Accounts(app.kernel), templates(), names, receive, secure)
@@ -68,6 +70,7 @@ def _routes() -> list[BaseRoute]:
     return [
         # First, since each that stands before it costs every webhook a look.
         *_post({"/webhooks/{vendor}": webhooks.receive}),
+        *unsubscribe.routes(lambda request: partial(opting_out.opt_out, desk(request).app)),
         Mount("/static", static, name="static"),
         *_get({"/healthz": health.alive, "/readyz": health.ready, "/metrics": health.metrics}),
         *_get({"/login": login.show, "/setup/{token}": login.show_setup}),
@@ -139,7 +142,7 @@ def _status(error: SwarmError) -> HTTPStatus:
 
 async def _problem(request: Request, status: int, sentence: str) -> Response:
     """The sentence on a page with the way back, or as text where no page was asked for or can be made."""
-    if request.url.path.startswith("/webhooks/") or status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if request.url.path.startswith(PUBLIC_PATHS) or status == HTTPStatus.SERVICE_UNAVAILABLE:
         return PlainTextResponse(sentence, status)
     visit = await visitor(request)
     return await page(request, "problem.html", visit, status=status, sentence=sentence, back=_back(request))

@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from orchestrator import inbox
+from orchestrator import inbox, opting_out
+from orchestrator.opt_out_link import Links
 from orchestrator.rules import Rules
+from orchestrator.web import unsubscribe
 from orchestrator.web.security import Shield, body
 from orchestrator.web.webhooks import told
-from shared.clock import SystemClock
+from shared.clock import SystemClock, iso
 from shared.settings import Settings
 from shared.spool import Spool
 from shared.webhook import MAX_BYTES, WebhookSource
@@ -36,6 +38,7 @@ class Closed:
     webhooks: Mapping[str, WebhookSource]
     spool: Spool
     why: str  # our own words
+    links: Links | None  # where the keys can't be read, links can't either
 
 
 def create_closed(closed: Closed, hosts: frozenset[str]) -> Starlette:
@@ -61,9 +64,18 @@ def create_closed(closed: Closed, hosts: frozenset[str]) -> Starlette:
     routes = [
         Route("/healthz", alive, methods=["GET"]),
         Route("/webhooks/{vendor}", receive, methods=["POST"]),
+        *unsubscribe.routes(lambda _: lambda token: _opted_out(closed, token)),
         Route("/{rest:path}", otherwise, methods=["GET", "POST"]),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Shield, hosts=hosts, secure=False)])
+    shield = Middleware(Shield, hosts=hosts, secure=False, public=closed.settings.public_host)
+    return Starlette(routes=routes, middleware=[shield])
+
+
+async def _opted_out(closed: Closed, token: str) -> bool:
+    if closed.links is None:
+        return False
+    now = iso(SystemClock().now())
+    return await opting_out.opt_out_without_database(closed.spool, closed.links, token, now)
 
 
 async def _received(closed: Closed, vendor: str, headers: Mapping[str, str], raw: bytes) -> int:

@@ -18,6 +18,7 @@ from shared.telemetry import correlated, logger
 
 log = logger("web")
 FORM_BYTES = 64 * 1024
+PUBLIC_PATHS = ("/u/", "/webhooks/")  # all that is answered under the public name
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
@@ -59,11 +60,15 @@ class _Answer:
 
 
 class Shield:
-    """ASGI middleware around everything: 421 for another Host, our headers, and a last resort for faults."""
+    """ASGI middleware around everything: 421 for another Host, our headers, and a last resort for faults.
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], *, secure: bool) -> None:
+    `public`: the Host under which nothing but the ways in from outside is answered.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], *, secure: bool, public: str = "") -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
+        self.public = public
         self.secure = secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,7 +97,10 @@ class Shield:
 
     def _is_ours(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
-        return len(given) == 1 and given[0].decode("latin-1").lower() in self.hosts
+        host = given[0].decode("latin-1").lower() if len(given) == 1 else ""
+        return host in self.hosts or (
+            bool(host) and host == self.public and scope["path"].startswith(PUBLIC_PATHS)
+        )
 
 
 def _route(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import RULES, a_campaign, a_lead
 
-from orchestrator import drafting, drafts, phase_tools, plans, provenance, review, stops
+from orchestrator import drafting, drafts, opting_out, phase_tools, plans, provenance, review, stops
 from orchestrator.app import App
 from orchestrator.campaigns import VARIANTS
 from orchestrator.dossier import PAGE, queue
@@ -233,7 +233,7 @@ async def test_somebody_stopped_while_the_words_were_checked_stays_stopped(live_
     people_now = await live_kernel.store.read(lambda c: drafting._open_people(c, campaign_id))
     leads = await live_kernel.store.read(lambda c: read_leads(c, [one.lead_id for one in people_now]))
     after = drafts.merged(before.texts, [("A", 1, tidy("S", BODY)), ("B", 1, tidy("S", BODY))], 4)
-    checked = drafting._check_all(RULES, plan, people_now, leads, after)
+    checked = drafting._check_all(RULES, opting_out.links(live_kernel), plan, people_now, leads, after)
     await stops.suppress(live_kernel, "person1@corp1.com", reason="asked", source="test", actor="test")
     await live_kernel.store.write(lambda c: drafting._replace(app, c, row, before, after, checked, "why"))
     assert await states(app, campaign_id) == [("stopped", "asked"), ("drafted", "")]

@@ -45,7 +45,7 @@ FORMS: dict[str, Right] = {
     "/safety/clear": "clear_pause",
     "/safety/settle": "settle",
 }
-OPEN_FORMS = {"/login", "/logout", "/setup/{token}", "/webhooks/{vendor}"}
+OPEN_FORMS = {"/login", "/logout", "/setup/{token}", "/webhooks/{vendor}", "/u/{token}"}
 STOPPING = {"/campaigns/x/pause", "/safety/kill", "/safety/safe-mode/on", "/safety/pause"}
 AGO = "2020-01-01T00:00:00.000000+00:00"
 
