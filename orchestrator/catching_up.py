@@ -38,11 +38,11 @@ async def work(app: App) -> int:
     rules = app.rules.routing.catching_up
     every, whole = timedelta(minutes=rules.every_minutes), timedelta(hours=rules.whole_hours)
     found = await _changes(app)
-    if await _due(app, EVERYTHING, whole):
+    if await due(app, EVERYTHING, whole):
         found += await _all_marks(app)
-    if await _due(app, MARKS, every):
+    if await due(app, MARKS, every):
         found += await opt_outs(app)
-    if await _due(app, REPLIES, every):
+    if await due(app, REPLIES, every):
         found += await _replies(app)
     return found
 
@@ -52,7 +52,8 @@ def vendor(app: App) -> str:
     return app.kernel.settings.suite.ports["crm"].server
 
 
-async def _due(app: App, name: str, every: timedelta) -> bool:
+async def due(app: App, name: str, every: timedelta) -> bool:
+    """Whether the look of this name is to be taken again."""
     last = await _last(app, name)
     return last is None or app.kernel.clock.now() - last >= every
 
@@ -64,28 +65,30 @@ async def _last(app: App, name: str) -> datetime | None:
     return parse(at) if at else None
 
 
-async def _since(app: App, name: str) -> str:
+async def asked_since(app: App, name: str) -> str:
+    """From when on the next look of this name asks."""
     rules, last = app.rules.routing.catching_up, await _last(app, name)
     if last is None:
         return iso(app.kernel.clock.now() - timedelta(hours=rules.first_hours))
     return iso(last - timedelta(minutes=rules.overlap_minutes))
 
 
-async def _looked(app: App, name: str, began: datetime) -> None:
+async def looked(app: App, name: str, began: datetime) -> None:
+    """Note that a look came to its end, and when it began."""
     await walks.keep(app.kernel, name, walks.Stand(iso(began)))
 
 
 # ── opt-outs ─────────────────────────────────────────────────────────────────────────────────────────────
 async def opt_outs(app: App) -> int:
     """Contacts marked do-not-contact that changed since the last look. Returns how many our list lacked."""
-    began, since, cursor, found = app.kernel.clock.now(), await _since(app, MARKS), "", 0
+    began, since, cursor, found = app.kernel.clock.now(), await asked_since(app, MARKS), "", 0
     for _ in range(MOST_PAGES):
         page = await app.suite.crm.list_dnc(limit=PAGE, cursor=cursor, changed_since=since)
         found += await stop_all(app, page.contacts)
         cursor = page.next_cursor
         if not cursor:
             break
-    await _looked(app, MARKS, began)
+    await looked(app, MARKS, began)
     if found:
         log.warning("catching_up.opt_outs", people=found)
     return found
@@ -101,7 +104,7 @@ async def _all_marks(app: App) -> int:
     began = app.kernel.clock.now()
     done = await walks.onwards(app.kernel, EVERYTHING, timedelta(), look, MOST_PAGES)
     if not (await walks.standing(app.kernel, EVERYTHING)).began:
-        await _looked(app, MARKS, began)
+        await looked(app, MARKS, began)
     return done.new
 
 
@@ -164,7 +167,7 @@ def _marked(app: App, contact: ContactView) -> Event:
 # ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
 async def _replies(app: App) -> int:
     """E-mails that came in since the last look, each handled once, by its id."""
-    began, since, cursor, found = app.kernel.clock.now(), await _since(app, REPLIES), "", 0
+    began, since, cursor, found = app.kernel.clock.now(), await asked_since(app, REPLIES), "", 0
     for _ in range(MOST_PAGES):
         page = await app.suite.crm.list_replies(since=since, cursor=cursor)
         for message in await _unheard(app, page.messages):
@@ -173,7 +176,7 @@ async def _replies(app: App) -> int:
         cursor = page.next_cursor
         if not cursor:
             break
-    await _looked(app, REPLIES, began)
+    await looked(app, REPLIES, began)
     if found:
         log.warning("catching_up.replies", messages=found)
     return found

@@ -167,7 +167,7 @@ def _heard(connection: sa.Connection, event: Event) -> bool:
     same = (event_table.c.vendor == event.vendor, event_table.c.reference == event.reference)
     another = event_table.c.id != f"{event.vendor}:{event.id}"
     query = sa.select(event_table.c.id).where(*same, another, event_table.c.type == event.type).limit(1)
-    told_twice = event.type == "message_received" and bool(event.reference)
+    told_twice = event.type in ANSWERS and bool(event.reference)
     return told_twice and connection.execute(query).scalar() is not None
 
 

@@ -31,7 +31,7 @@ from shared.kernel import Kernel
 from shared.schema import inbound
 from shared.settings import Settings
 from shared.spool import Kept, Spool
-from shared.sql import insertion, run_many
+from shared.sql import insertion, run_many, value
 from shared.store import Unavailable
 from shared.telemetry import correlated, correlation, logger
 from shared.webhook import WebhookSource, composed_id, decode
@@ -48,6 +48,7 @@ KEEP = (
     "ON CONFLICT (vendor, event_id) DO UPDATE SET state = 'new', attempts = 0, raw = excluded.raw "
     "WHERE inbound.state = 'failed'"
 )
+KNOWN = "SELECT id FROM inbound WHERE vendor = ? AND event_id = ? AND state <> 'failed'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Arrived:
     event: Event | None = None
     reason: str = ""  # why nobody may write to its person any more; "" where it says nothing of the kind
     correlation_id: str = ""
+    again: bool = False  # whether it counts each time that it comes
 
 
 async def receive(app: App, vendor: str, headers: Mapping[str, str], raw: bytes) -> int:
@@ -103,12 +105,19 @@ def arrived(
     except Invalid as error:
         log.warning("webhook.unreadable", vendor=vendor, code=error.code)
         return 413 if error.code == "too_large" else 400
-    event = _event(source, payload)
-    reason = _reason(event, rules) if event else ""
-    if not reason and source.stale(payload, now):  # an opt-out is never too old
+    came = understood(source, rules, vendor, raw, payload)
+    if not came.reason and source.stale(payload, now):  # an opt-out is never too old
         log.warning("webhook.stale", vendor=vendor)
         return 400
-    return Arrived(vendor, _identifier(event, raw), raw, event, reason)
+    return came
+
+
+def understood(
+    source: WebhookSource, rules: Rules, vendor: str, raw: bytes, payload: Mapping[str, Any]
+) -> Arrived:
+    """What a payload says, of which it is known that its vendor sent it."""
+    event = _event(source, payload)
+    return Arrived(vendor, _identifier(event, raw), raw, event, _reason(event, rules) if event else "")
 
 
 async def spool(out: Spool, came: Arrived) -> int:
@@ -160,15 +169,23 @@ def keep(app: App, connection: sa.Connection, batch: Sequence[Arrived]) -> None:
     What could not be understood so far gets another chance.
     """
     now = app.kernel.clock.now()
+    stopping = [
+        one for one in batch if one.event and one.reason and (one.again or not _known(connection, one))
+    ]
     run_many(
         connection,
         KEEP,
         [(one.vendor, one.event_id, one.raw, one.correlation_id, iso(now)) for one in batch],
     )
-    for one in batch:
-        if one.event and one.reason:
+    for one in stopping:
+        if one.event:
             with correlated(one.correlation_id):
                 handling.stop_in(app, connection, replace(one.event, vendor=one.vendor), one.reason, now)
+
+
+def _known(connection: sa.Connection, one: Arrived) -> bool:
+    """Whether it came before: whom a person has let in again since isn't stopped by a delivery that is repeated."""
+    return value(connection, KNOWN, one.vendor, one.event_id) is not None
 
 
 async def drain(app: App) -> int:

@@ -53,7 +53,7 @@ async def opt_out_without_database(out: Spool, known: Links, token: str, now: st
 def _arrived(wish: Wish, at: str) -> Arrived:
     payload = opt_out_link.told(wish, at)
     event = opt_out_link.parse(payload)
-    return Arrived(opt_out_link.NAME, event.id, canonical(payload), event, event.reason)
+    return Arrived(opt_out_link.NAME, event.id, canonical(payload), event, event.reason, again=True)
 
 
 async def _taken(app: App, one: Arrived) -> bool:

@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import catching_up, reconcile, relaxing, requeue, stops, syncing
+from orchestrator import catching_up, missed, reconcile, relaxing, requeue, stops, syncing
 from orchestrator.app import App
 from orchestrator.later import Later
 from shared import backup
@@ -190,6 +190,7 @@ async def recover(app: App, *, person: Person, reason: str, alone: bool = False)
     number = await app.kernel.store.read(_unfinished)
     if not number:
         raise Invalid("no older copy waits for this; see swarm status", code="not_restored")
+    await missed.work(app)
     opt_outs = await catching_up.work(app) + await _ask_sequencer(app)
     opt_outs += (await syncing.sync(app, whole=True)).new
     await reconcile.settle(app, Later(app.kernel.clock, 0.0, 0.0))

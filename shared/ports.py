@@ -35,6 +35,8 @@ from shared.records import (
     LongText,
     Message,
     MessagePage,
+    MissedEvent,
+    MissedPage,
     Pipeline,
     PipelineStage,
     Quarantined,
@@ -75,6 +77,8 @@ __all__ = [
     "LongText",
     "Message",
     "MessagePage",
+    "MissedEvent",
+    "MissedPage",
     "Pipeline",
     "PipelineStage",
     "Quarantined",
@@ -252,6 +256,12 @@ class Sequencer(Protocol):
 
     async def list_blocklist(self, cursor: str = "", search: str = "") -> BlocklistPage:
         """What the vendor must never mail, a page at a time, in an order that is the vendor's own."""
+        ...
+
+    async def list_missed_events(
+        self, kind: Literal["undelivered", "replies"], since: str, cursor: str = ""
+    ) -> MissedPage:
+        """Events from `since` on that couldn't be delivered here, or replies, each as a webhook would have told it."""
         ...
 
     async def get_lead_status(self, email: str) -> LeadStatus:

@@ -230,6 +230,22 @@ class ReceivedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedEvent:
+    """An event that a webhook should have brought: its payload as JSON, from outside, and the id of its message."""
+
+    payload: str
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MissedPage:
+    """Some missed events, and where the next page begins."""
+
+    events: tuple[MissedEvent, ...]
+    next_cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MessagePage:
     """Some messages, and where the next page begins."""
 

@@ -166,27 +166,26 @@ class Sandbox:
 
     async def deliver(
         self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, url: str = ""
-    ) -> None:
-        """Send one webhook, as the fault plan has it; retried a few times, as vendors do."""
+    ) -> bool:
+        """Send one webhook, as the fault plan has it; retried a few times, as vendors do. False if nobody took it."""
         target = url or str(self.webhook.get("url", ""))
         if not target:
-            return
+            return True
         sent = {"content-type": "application/json", **self.webhook.get("headers", {}), **(headers or {})}
         data = json.dumps(body).encode()
         kinds = {
             fault.kind for fault in self.faults if fault.kind in WEBHOOK_FAULTS and fault.matches("", "")
         }
         if "lose" in kinds:
-            return
+            return False
         if "reorder" in kinds:
             self._held_back.append((target, data, sent))
-            return
+            return True
         deliveries = [(target, data, sent)] * (2 if "duplicate" in kinds else 1) + self._held_back
         self._held_back = []
-        for delivery in deliveries:
-            await self._post(*delivery)
+        return all([await self._post(*delivery) for delivery in deliveries])
 
-    async def _post(self, url: str, data: bytes, headers: Mapping[str, str]) -> None:
+    async def _post(self, url: str, data: bytes, headers: Mapping[str, str]) -> bool:
         async with httpx.AsyncClient(timeout=10, verify=trusted(), trust_env=False) as http:
             for attempt in range(DELIVERIES):
                 try:
@@ -194,8 +193,9 @@ class Sandbox:
                 except httpx.TransportError:
                     answer = None
                 if answer is not None and answer.status_code < 300:
-                    return
+                    return True
                 await self.clock.sleep(min(0.2 * 2**attempt, 3.0))
+        return False
 
     async def _show_log(self, _: Request) -> Response:
         return JSONResponse([asdict(entry) for entry in self.log])

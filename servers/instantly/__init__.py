@@ -4,7 +4,7 @@ from servers.instantly import effects, people, removal, replying, subscription
 from servers.instantly.account import ACCOUNT, Options, open_instantly
 from servers.instantly.events import WEBHOOK
 from servers.instantly.sandbox import build
-from servers.instantly.tools import TOOLS
+from servers.instantly.tools import TOOLS, TOOLSETS
 from shared.suite import Server
 
 SERVER = Server(
@@ -17,6 +17,7 @@ SERVER = Server(
     ),
     open=open_instantly,
     tools=TOOLS,
+    toolsets=TOOLSETS,
     ports=("sequencer",),
     webhooks={ACCOUNT: WEBHOOK},
     lookups={

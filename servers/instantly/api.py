@@ -174,6 +174,11 @@ class InstantlyApi:
         """Switch a subscription on again that the vendor disabled after failed deliveries."""
         await self.client.write(permit, "POST", f"{V2}/webhooks/{_segment(ref)}/resume")
 
+    async def undelivered(self, cursor: str = "", first: str = "") -> Page:
+        """A page of webhooks that Instantly could not deliver, with their payloads; `first` is a date."""
+        failed: dict[str, Any] = {"success": "false", "from": first}
+        return await self._list("/webhook-events", cursor, **failed)
+
     async def _list(
         self, path: str, cursor: str, *, limit: int = PAGE, bucket: str = "", **filters: str | bool
     ) -> Page:

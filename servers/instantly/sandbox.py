@@ -64,6 +64,16 @@ def build(state_file: Path | None = None, *, pace: float = PACE, clock: Clock | 
 
 
 def _initial() -> dict[str, Any]:
-    kinds = ("campaigns", "leads", "progress", "blocklist", "webhooks", "emails", "traps", "sent_at")
+    kinds = (
+        "campaigns",
+        "leads",
+        "progress",
+        "blocklist",
+        "webhooks",
+        "emails",
+        "traps",
+        "sent_at",
+        "deliveries",
+    )
     workspace = {"add_unsub_to_block": True, "credits_used": 0, "mailboxes": {}}
     return {**{kind: {} for kind in kinds}, "interests": [], "workspace": workspace}

@@ -23,6 +23,7 @@ from servers.instantly.sandbox_leads import apply_interest, blocked_values, bloc
 from servers.instantly.sandbox_requests import stamp
 from servers.instantly.sandbox_tempers import temper
 from servers.instantly.sandbox_traps import Traps
+from servers.instantly.sandbox_webhooks import MOST_DELIVERIES, delivery
 from shared.sandbox import Sandbox
 
 PARALLEL_WEBHOOKS = 8
@@ -321,9 +322,20 @@ class Mail:
         for payload in bundle:
             hooks = [hook for hook in self.sandbox.state["webhooks"].values() if _wants(hook, payload)]
             for hook in hooks:
-                await self.sandbox.deliver(payload, hook.get("headers") or {}, hook["target_hook_url"])
+                await self._told(payload, hook["target_hook_url"], hook.get("headers") or {})
             if not hooks:
-                await self.sandbox.deliver(payload)
+                await self._told(payload, "", {})
+
+    async def _told(self, payload: dict[str, Any], url: str, headers: Mapping[str, str]) -> None:
+        """Send it, and remember that, as the vendor does: what failed can be asked for, what nobody wants can't."""
+        if not (url or self.sandbox.webhook.get("url")):
+            return
+        taken = await self.sandbox.deliver(payload, headers, url)
+        told = delivery(payload, url, self.sandbox.clock.now(), success=taken)
+        deliveries: dict[str, Any] = self.sandbox.state["deliveries"]
+        deliveries[told["id"]] = told
+        if len(deliveries) > MOST_DELIVERIES:
+            del deliveries[next(iter(deliveries))]
 
 
 def _wants(hook: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -54,6 +55,29 @@ SUBSCRIPTIONS = frozenset(
 )
 
 
+MOST_DELIVERIES = 5_000  # remembered; the vendor keeps them by day
+NOWHERE = "https://nowhere.example/webhooks/instantly"  # where no subscription names an address
+
+
+def delivery(payload: Mapping[str, Any], url: str, now: datetime, *, success: bool) -> dict[str, Any]:
+    """What the vendor remembers of a webhook that it sent, or tried to."""
+    at = stamp(now)
+    return {
+        "id": str(uuid.uuid4()),
+        "timestamp_created": at,
+        "timestamp_created_date": at[:10],
+        "organization_id": WORKSPACE,
+        "payload": dict(payload),
+        "success": success,
+        "retry_count": 0 if success else 3,
+        "will_retry": False,
+        "webhook_url": url or NOWHERE,
+        "status_code": 200 if success else None,
+        "error_message": None if success else "the receiver did not answer",
+        "lead_email": payload.get("lead_email"),
+    }
+
+
 class Webhooks:
     """Webhook endpoints over the emulator's state."""
 
@@ -73,6 +97,7 @@ class Webhooks:
         return [
             Route(root, guarded(self._index, traps), methods=["GET"]),
             Route(root, guarded(self._subscribe, traps), methods=["POST"]),
+            Route("/api/v2/webhook-events", guarded(self._deliveries, traps), methods=["GET"]),
             Route(f"{root}/{{id}}", guarded(self._change, traps), methods=["PATCH"]),
             Route(f"{root}/{{id}}", guarded(self._unsubscribe, traps), methods=["DELETE"]),
             Route(f"{root}/{{id}}/resume", guarded(self._resume, traps), methods=["POST"]),
@@ -87,6 +112,19 @@ class Webhooks:
     async def _index(self, request: Request) -> Response:
         query, hooks = request.query_params, list(self.all.values())
         return JSONResponse(page_of(hooks, query.get("limit"), query.get("starting_after", ""), self.traps))
+
+    async def _deliveries(self, request: Request) -> Response:
+        """What was sent, newest first; days are the only window there is."""
+        query = request.query_params
+        wanted, search = query.get("success"), query.get("search")
+        found = [
+            one
+            for one in reversed(self.sandbox.state["deliveries"].values())
+            if wanted in (None, str(one["success"]).lower())
+            and query.get("from", "") <= one["timestamp_created_date"] <= query.get("to", "9999")
+            and search in (None, one["webhook_url"], one["lead_email"])
+        ]
+        return JSONResponse(page_of(found, query.get("limit"), query.get("starting_after", ""), self.traps))
 
     async def _subscribe(self, request: Request) -> Response:
         body = await json_body(request)

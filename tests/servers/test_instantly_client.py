@@ -39,6 +39,7 @@ CAN = {
     ("POST", "/webhooks"),
     ("PATCH", "/webhooks/{id}"),
     ("POST", "/webhooks/{id}/resume"),
+    ("GET", "/webhook-events"),
 }
 METHODS = sorted(
     name

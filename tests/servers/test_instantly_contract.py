@@ -36,6 +36,7 @@ LIVE_CALLS = {
     ("POST", "/webhooks/{id}/resume"),
     ("GET", "/workspaces/current"),
     ("GET", "/emails/{id}"),
+    ("GET", "/webhook-events"),
     ("POST", "/emails/reply"),
     ("GET", "/accounts/analytics/daily"),
     ("POST", "/accounts/warmup-analytics"),
@@ -68,6 +69,8 @@ async def journey(world: World) -> None:
         instantly, ref, since=stamp(SystemClock().now()).replace("20", "19", 1), unread_only=True
     )
     await tools.list_mailboxes.function(instantly)
+    for kind in ("undelivered", "replies"):
+        await tools.list_missed_events.function(instantly, kind, stamp(SystemClock().now()))
     await answer_somebody(world, everyone[0].email)
     await tools.pause_campaign.function(instantly, ref, "done")
     later = replace(DRAFT, daily_limit=20)
