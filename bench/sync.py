@@ -25,7 +25,7 @@ from shared.effect import Outcome
 from shared.kernel import open_kernel
 from shared.ports import BlocklistEntry, BlocklistPage, ContactPage
 from shared.settings import load_settings
-from shared.store import sqlite
+from shared.sqlite import sqlite
 from shared.suite import Suite
 
 ROOT = Path(__file__).parent.parent

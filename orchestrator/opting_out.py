@@ -38,16 +38,19 @@ async def opt_out(app: App, token: str) -> bool:
         return True
     with correlated() as cid:
         one = replace(_arrived(wish, iso(app.kernel.clock.now())), correlation_id=cid)
-        if await _taken(app, one):
-            return True
-        return await inbox.spool(app.kernel.spool, one) == inbox.TAKEN
+        return await _taken(app, one) or await _spooled(app.kernel.spool, one)
 
 
 async def opt_out_without_database(out: Spool, known: Links, token: str, now: str) -> bool:
     """As `opt_out`, while nothing but the spool can be opened."""
     wish = known.read(token)
     with correlated():
-        return wish is None or await inbox.spool(out, _arrived(wish, now)) == inbox.TAKEN
+        return wish is None or await _spooled(out, _arrived(wish, now))
+
+
+async def _spooled(out: Spool, one: Arrived) -> bool:
+    """Whether it is on the disk: however often a link is used, it takes the room of once."""
+    return await out.holds(one.event_id) or await inbox.spool(out, one) == inbox.TAKEN
 
 
 def _arrived(wish: Wish, at: str) -> Arrived:

@@ -92,6 +92,17 @@ class Spool:
         except OSError:
             return 0.0
 
+    async def holds(self, event_id: str) -> bool:
+        """Whether an event waits in it already, by an id that nobody makes up; no, where that can't be told."""
+        try:
+            return await anyio.to_thread.run_sync(self._holds, event_id.encode())
+        except (OSError, Timeout):
+            return False
+
+    def _holds(self, event_id: bytes) -> bool:
+        with self._alone():
+            return self.path.exists() and b'"%s"' % event_id in self.path.read_bytes()
+
     # ── keeping ──────────────────────────────────────────────────────────────────────────────────────────
     async def keep(self, one: Kept) -> None:
         """Write it down, durably. Raises `Unavailable` where there is no room for it here either."""
