@@ -6,7 +6,7 @@ it. People are counted once per campaign; rehearsals don't count. Pure SQL aggre
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
@@ -16,10 +16,10 @@ from shared.sql import run
 
 # One pass over what happened since the span began: each person of each campaign once, with what they did.
 COHORT = """
-SELECT c.id, c.type, c.tier, l.variant, COUNT(*) AS people, SUM(w.bounced) AS bounced, SUM(w.opened) AS opened,
+SELECT c.id, c.type, c.tier, {by} AS variant, COUNT(*) AS people, SUM(w.bounced) AS bounced, SUM(w.opened) AS opened,
        SUM(w.replied) AS replied, SUM(w.positive) AS positive, SUM(w.unsubscribed) AS unsubscribed,
        SUM(w.complained) AS complained
-  FROM (SELECT campaign_id, lead_id,
+  FROM (SELECT campaign_id, lead_id, MIN(CASE WHEN what = 'sent' AND step <= 1 THEN at END) AS first_at,
                MAX(CASE WHEN what = 'sent' AND step <= 1 AND at < ? THEN 1 ELSE 0 END) AS written_to,
                MAX(CASE WHEN what = 'bounced' THEN 1 ELSE 0 END) AS bounced,
                MAX(CASE WHEN what = 'opened' THEN 1 ELSE 0 END) AS opened,
@@ -37,15 +37,19 @@ SELECT c.id, c.type, c.tier, l.variant, COUNT(*) AS people, SUM(w.bounced) AS bo
          GROUP BY campaign_id, lead_id) w
   JOIN campaign c ON c.id = w.campaign_id
   JOIN run r ON r.id = c.run_id AND r.mode = 'live'
-  LEFT JOIN campaign_lead l ON l.campaign_id = w.campaign_id AND l.lead_id = w.lead_id
+  {join}
  WHERE w.written_to = 1
- GROUP BY c.id, c.type, c.tier, l.variant
+ GROUP BY c.id, c.type, c.tier, {by}
 """
+MESSAGES = "LEFT JOIN campaign_lead l ON l.campaign_id = w.campaign_id AND l.lead_id = w.lead_id"
+PEOPLE = "JOIN lead p ON p.id = w.lead_id"
+TITLE = {"sqlite": "json_extract(p.data, '$.title')", "postgresql": "(CAST(p.data AS json) ->> 'title')"}
+By = Literal["variant", "title", "hour"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """People of one campaign and variant, and what became of them."""
+    """People of one campaign and variant, and what became of them. `variant` may hold a title or an hour instead."""
 
     campaign_id: str = ""
     type: CampaignType = "community_outreach"
@@ -65,12 +69,28 @@ COUNTS = tuple(one.name for one in fields(Cell) if one.type is int)
 
 
 def cohort(
-    connection: sa.Connection, begins: str, ends: str, *, positive: Sequence[str], automatic: Sequence[str]
+    connection: sa.Connection,
+    begins: str,
+    ends: str,
+    *,
+    positive: Sequence[str],
+    automatic: Sequence[str],
+    by: By = "variant",
 ) -> list[Cell]:
-    """Everybody first written to from `begins` up to `ends`. `automatic` classes of answers are no replies."""
-    sql = COHORT.format(positive=_marks(positive), automatic=_marks(automatic))
+    """Everybody first written to from `begins` up to `ends`. `automatic` classes of answers are no replies.
+
+    `by`: what tells people of one campaign apart; an hour is `2026-03-02T09`, in UTC.
+    """
+    column, join = _told_apart(connection, by)
+    sql = COHORT.format(positive=_marks(positive), automatic=_marks(automatic), by=column, join=join)
     rows = run(connection, sql, ends, begins, *(positive or NONE), begins, *(automatic or NONE))
     return sorted((_cell(row) for row in rows), key=lambda cell: (cell.campaign_id, cell.variant))
+
+
+def _told_apart(connection: sa.Connection, by: By) -> tuple[str, str]:
+    if by == "title":
+        return TITLE[connection.dialect.name], PEOPLE
+    return ("substr(w.first_at, 1, 13)", "") if by == "hour" else ("l.variant", MESSAGES)
 
 
 def _marks(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from orchestrator import (
     artefacts,
     dossier,
     handoff_tools,
+    learning_tools,
     phase_tools,
     report_tools,
     runs,
@@ -293,6 +294,8 @@ TOOLS: tuple[Tool, ...] = (
     handoff_tools.list_tasks,
     handoff_tools.get_metrics,
     report_tools.get_report,
+    learning_tools.query_knowledge,
+    learning_tools.get_recommendations,
     check_suppression,
     query_audit,
     phase_tools.research,
@@ -311,4 +314,7 @@ TOOLS: tuple[Tool, ...] = (
 )
 
 # Listed only where they are asked for: `--toolsets linkedin,reports`.
-TOOLSETS: Mapping[str, tuple[str, ...]] = {"linkedin": ("list_tasks",), "reports": ("get_report",)}
+TOOLSETS: Mapping[str, tuple[str, ...]] = {
+    "linkedin": ("list_tasks",),
+    "reports": ("get_report", "query_knowledge", "get_recommendations"),
+}

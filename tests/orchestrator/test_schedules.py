@@ -149,6 +149,7 @@ async def _now(app: App, timetable: Timetable) -> schedules.Standing:
     return (await schedules.standing(app.kernel, app.rules.schedules, timetable))[0]
 
 
+@pytest.mark.both_databases
 async def test_it_is_done_once_per_occasion(here: tuple[App, HandClock]) -> None:
     (app, clock), do = here, Done()
     for _ in range(3):
@@ -200,6 +201,7 @@ async def test_what_fails_is_tried_again_ever_more_seldom_and_lags_meanwhile(
     assert found.last_done == iso(clock.now())
 
 
+@pytest.mark.both_databases
 async def test_one_living_process_does_it_and_a_dead_ones_is_taken_up(here: tuple[App, HandClock]) -> None:
     (app, _), do = here, Done()
     await schedules.begin_due(app, only(do))

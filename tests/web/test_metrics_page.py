@@ -100,6 +100,11 @@ async def test_the_page_of_a_report_draws_it_and_lists_what_is_kept(app: App, lo
     assert (await browser.get("/reports?period=daily&kept=never")).status_code == 404
 
 
+async def test_the_page_of_what_was_learnt_says_where_there_is_too_little(log_in: LogIn) -> None:
+    page = (await (await log_in("viewer")).get("/learning")).text
+    assert all(text in page for text in ("Too little data", "By send window", "Nothing: no rule"))
+
+
 def test_the_command_reports_and_writes_a_page(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     found = json.loads(swarm(tmp_path, "report", "weekly", "--html", str(file), "--json"))
