@@ -19,6 +19,7 @@ import concurrent.futures
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ SIDE_BY_SIDE = 8  # flows in one process
 PATIENCE = 30.0  # seconds for a lock, as for a file
 CLOSING_SECONDS = 40.0  # longer than any call to a vendor may take
 LOOK_SECONDS = 0.01
+FORGOTTEN_AT_ONCE = 500
 # How a flow that nobody works on any more ended.
 ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
@@ -84,6 +86,10 @@ class EnginePort(Protocol):
 
     async def recover(self, gone: Collection[str]) -> int:
         """Let anybody go on with the flows of processes that have ended. Returns how many there were."""
+        ...
+
+    async def forget(self, beginning: str, before: datetime) -> int:
+        """Forget flows that have ended, were asked for before then, and whose id begins so. Returns how many."""
         ...
 
 
@@ -174,6 +180,22 @@ class _Engine:
         # another process has just taken up.
         again = DBOS._recover_pending_workflows  # noqa: SLF001 - only this one compares the executor
         return len(await anyio.to_thread.run_sync(again, sorted(gone)))
+
+    async def forget(self, beginning: str, before: datetime) -> int:
+        def remove() -> int:
+            rows = DBOS.list_workflows(
+                status=sorted(ENDED),
+                end_time=before.isoformat(),
+                workflow_id_prefix=_versioned(beginning),
+                limit=FORGOTTEN_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if rows:
+                DBOS.delete_workflows([row.workflow_id for row in rows])
+            return len(rows)
+
+        return await anyio.to_thread.run_sync(remove)
 
 
 def _versioned(identifier: str) -> str:

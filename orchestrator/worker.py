@@ -10,7 +10,7 @@ it ends, and what it had begun.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import sqlalchemy as sa
@@ -55,6 +55,8 @@ PUBLISH_SECONDS = 2.0
 SPOOL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0  # between looks at what is due; how often it is due says schedules.yaml
 NOTE_SECONDS = 10.0
+FORGET_SECONDS = 600.0
+REMEMBERED = timedelta(days=7)  # flows of schedules; the rows say what came of them
 WATCH_SECONDS = 10.0
 LONGEST_REST = 10.0  # seconds that a part rests after failing again and again
 DUTY_SECONDS = 1.0
@@ -108,6 +110,7 @@ class Worker:
             ("catching up", CATCH_UP_SECONDS, lambda: catching_up.work(app)),
             ("missed events", CATCH_UP_SECONDS, lambda: missed.work(app)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
+            ("old flows", FORGET_SECONDS, self.forget_old),
             ("left behind", LEFT_SECONDS, self.take_over),
             ("checkpoint", every, self._checkpoint),
             ("publish", PUBLISH_SECONDS, lambda: publishing.work(app.kernel, out)),
@@ -225,6 +228,10 @@ class Worker:
         missing = await self.app.kernel.store.read(lambda c: {one for one in others if not alive(c, one)})
         ended, self._missed = missing & self._missed, missing - self._missed
         return await self.engine.recover(ended) if ended else 0
+
+    async def forget_old(self) -> int:
+        """Flows of schedules that ended days ago: there are hundreds a day, and nobody asks for them again."""
+        return await self.engine.forget("schedule:", self.app.kernel.clock.now() - REMEMBERED)
 
     async def give_up(self) -> int:
         """Flows that ended without saying so in the rows that asked for them: say it there. Returns how many."""

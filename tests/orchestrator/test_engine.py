@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,23 @@ async def test_flows_keep_to_a_schema_of_their_own_and_their_commits_are_durable
                 "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", name_in(url)
             )
     assert not (tmp_path / "engine.db").exists()
+
+
+@pytest.mark.both_databases
+async def test_only_old_flows_that_ended_and_are_named_so_are_forgotten(opened: Open) -> None:
+    flow, other = Flow(), Flow()
+    flow.waits = False
+    async with opened({"flow": flow, "other": other}) as engine:
+        for name in ("schedule:a:1", "run:a"):
+            await engine.start("flow", name, {})
+            with anyio.fail_after(20):
+                while await engine.status(name) != "SUCCESS":
+                    await SystemClock().sleep(LOOK)
+        await engine.start("other", "schedule:b:1", {})
+        with anyio.fail_after(20):
+            await other.reached.wait()
+        now = SystemClock().now()
+        assert await engine.forget("schedule:", now - timedelta(days=1)) == 0
+        assert await engine.forget("schedule:", now + timedelta(seconds=1)) == 1
+        left = [await engine.status(name) for name in ("schedule:a:1", "run:a", "schedule:b:1")]
+    assert left == ["", "SUCCESS", "PENDING"]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Engine:
         self.asked = 0
         self.left: set[str] = set()
         self.recovered: list[str] = []
+        self.forgotten: list[tuple[str, datetime]] = []
 
     async def start(self, flow: str, identifier: str, args: Args) -> None:
         self.started.append(identifier)
@@ -47,6 +49,10 @@ class Engine:
 
     async def others(self) -> set[str]:
         return self.left
+
+    async def forget(self, beginning: str, before: datetime) -> int:
+        self.forgotten.append((beginning, before))
+        return 0
 
     async def recover(self, gone: Collection[str]) -> int:
         self.recovered.extend(gone)
