@@ -53,6 +53,7 @@ COMMANDS = {
     "migrate": "keeping",
     "schedules": "schedules",
     "report": "reports",
+    "events": "events",
     "backup": "keeping",
     "restore": "keeping",
     "recover": "keeping",
