@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator import handling, owing, rereads, stops, walks
+from orchestrator import handling, rereads, stops, walks
 from orchestrator.app import App
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
 from shared.address import read_address
@@ -21,6 +21,7 @@ from shared.clock import iso, parse
 from shared.effect import digest
 from shared.errors import Invalid
 from shared.event import Event
+from shared.owed import note_in
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import watermark
 from shared.ports import ContactView, ReceivedMessage
@@ -140,7 +141,7 @@ async def _list(app: App, contact: ContactView) -> None:
 
     def change(connection: sa.Connection, address: str) -> None:
         app.kernel.suppression.add_in(connection, address, reason=reason, source=vendor(app))
-        owing.note_in(connection, "sequencer", [read_address(address).exact], reason, app.kernel.clock.now())
+        note_in(connection, "sequencer", [read_address(address).exact], reason, app.kernel.clock.now())
 
     for address in _addresses(contact):
         try:

@@ -21,9 +21,10 @@ from typing import BinaryIO
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import owing, stops, syncing, walks
+from orchestrator import stops, syncing, walks
 from orchestrator.list_rows import HEADER, LONGEST_LINE, Problem, Reading, safe
 from shared.kernel import Kernel
+from shared.owed import note_in
 from shared.schema import suppression as table
 from shared.suppression import KINDS, PROOF, Listed
 
@@ -113,7 +114,7 @@ async def _keep(
 def _list(kernel: Kernel, connection: sa.Connection, good: list[Listed], name: str, actor: str) -> int:
     """In one transaction: on our list, and owed to the sequencer's block list; the CRM's contacts are gone through."""
     new = kernel.suppression.lacking(connection, [one.target for one in good if one.target])
-    owing.note_in(connection, "sequencer", new, f"imported: {name}"[:200], kernel.clock.now())
+    note_in(connection, "sequencer", new, f"imported: {name}"[:200], kernel.clock.now())
     if good:
         walks.anew_in(connection, syncing.CONTACTS)
     return kernel.suppression.add_many_in(connection, good, about=name, actor=actor)

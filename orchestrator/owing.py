@@ -4,14 +4,13 @@ owed ─ the block list shows it · the CRM has its mark ─▶ gone, and in the
      ├ refused, or not shown ─▶ owed, tried again ever more seldom, in ever smaller parts
      └ safe mode ─▶ simulated ─ safe mode is over ─▶ owed
 
-For people who run in no campaign of ours: whoever does is stopped (`stops.py`). The row holds the address in plain
-text, since the list doesn't, and only until the vendor has it.
+For people who run in no campaign of ours: whoever does is stopped (`stops.py`). Noted by `shared/owed.py`.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any
 
 import anyio
 import sqlalchemy as sa
@@ -19,32 +18,19 @@ import sqlalchemy as sa
 from orchestrator.app import App
 from shared.audit import Entry, append
 from shared.clock import iso
-from shared.effect import Json, Outcome, digest
+from shared.effect import Json, Outcome
 from shared.errors import SwarmError
+from shared.owed import Port
 from shared.pipeline_schema import owed
-from shared.sql import insertion, run_many
-from shared.telemetry import correlation, logger
+from shared.telemetry import logger
 
 log = logger("owing")
-Port = Literal["sequencer", "crm"]
 BLOCKED = 500  # in one request
 SMALLER = 8  # by how much a part shrinks that was refused
 MARKED = 40  # in one look
 SIDE_BY_SIDE = 4
 LONGEST_PAUSE = 300.0  # seconds between two tries
-COLUMNS = ("id", "port", "target", "reason", "correlation_id", "at")
-NOTE = f"{insertion('owed', COLUMNS)} ON CONFLICT (id) DO NOTHING"
 DONE = frozenset({"applied", "replayed"})
-
-
-def note_in(
-    connection: sa.Connection, port: Port, targets: Iterable[str], reason: str, now: datetime
-) -> None:
-    """In the caller's transaction: this vendor has to be told of these addresses or domains."""
-    rows = [
-        (digest("owed/v1", port, one)[:24], port, one, reason, correlation(), iso(now)) for one in targets
-    ]
-    run_many(connection, NOTE, rows)
 
 
 async def work(app: App) -> int:

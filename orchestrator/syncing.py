@@ -22,6 +22,7 @@ from orchestrator.app import App
 from orchestrator.identity import lead_of_address
 from orchestrator.walks import Page, Walked
 from shared.clock import iso, parse
+from shared.owed import note_in
 from shared.ports import ContactView
 from shared.suppression import Listed
 from shared.telemetry import logger
@@ -114,7 +115,7 @@ def _take_in(app: App, connection: sa.Connection, values: Sequence[str], *, news
     entries = [Listed(kernel.suppression.keys_for(one), WHY, source, iso(now)) for one in others]
     kernel.suppression.add_many_in(connection, entries, about=f"{source}: block list", actor="system")
     if news:
-        owing.note_in(connection, "crm", others, WHY, now)
+        note_in(connection, "crm", others, WHY, now)
     return len(lacking)
 
 
@@ -141,7 +142,7 @@ async def _unmarked(app: App, cursor: str, *, changed_since: str = "") -> Page:
     listed = await app.kernel.store.read(lambda c: _listed(app, c, page.contacts))
     if listed:
         now = app.kernel.clock.now()
-        await app.kernel.store.write(lambda c: owing.note_in(c, "crm", listed, HERE, now))
+        await app.kernel.store.write(lambda c: note_in(c, "crm", listed, HERE, now))
     return Page(len(page.contacts), 0, page.next_cursor)
 
 

@@ -22,8 +22,9 @@ import anyio.to_thread
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
-from shared.clock import Clock, iso
+from shared.clock import Clock, iso, parse
 from shared.errors import Invalid, Retryable
+from shared.owed import note_in
 from shared.schema import inbound
 from shared.store import Store, Unavailable
 from shared.suppression import Suppression
@@ -227,11 +228,19 @@ def _enter(connection: sa.Connection, suppression: Suppression, kept: Sequence[K
         for target in one.targets:
             try:
                 said = {"reason": one.reason, "source": one.source, "actor": one.actor}
-                suppression.add_in(connection, target, **said)
+                if suppression.add_in(connection, target, **said) and not one.raw:
+                    _owe(connection, target, one.reason, now)
             except Invalid as error:
                 log.warning("spool.unreadable_target", code=error.code)
         if one.raw:
             _receive(connection, one, now)
+
+
+def _owe(connection: sa.Connection, target: str, reason: str, now: str) -> None:
+    """Both vendors have to be told; of a webhook, what it means does that."""
+    note_in(connection, "sequencer", [target], reason, parse(now))
+    if "@" in target:
+        note_in(connection, "crm", [target], reason, parse(now))
 
 
 def _receive(connection: sa.Connection, one: Kept, now: str) -> None:

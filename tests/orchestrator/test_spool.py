@@ -24,7 +24,7 @@ from orchestrator.rules import load_rules
 from orchestrator.worker import Worker
 from shared.errors import Invalid
 from shared.kernel import Kernel, open_kernel
-from shared.pipeline_schema import campaign_lead
+from shared.pipeline_schema import campaign_lead, owed
 from shared.schema import inbound
 from shared.settings import Settings
 from shared.spool import MOST_BYTES, Kept, Spool
@@ -79,6 +79,21 @@ def kept(*targets: str, **more: object) -> Kept:
 
 async def take_in(kernel: Kernel) -> int:
     return await kernel.spool.take_in(kernel.store, kernel.suppression, kernel.clock)
+
+
+@pytest.mark.requirement("U13")
+async def test_what_waited_is_owed_to_the_vendors_but_for_webhooks_which_are_handled(kernel: Kernel) -> None:
+    with away(kernel):
+        await receive(kernel, webhook("by.webhook@corp.example"))
+        for target in ("jane@corp.example", "other.example"):
+            await stops.suppress(kernel, target, reason="asked", source="page")
+    await take_in(kernel)
+    found = await kernel.store.read(lambda c: [(row.port, row.target) for row in c.execute(sa.select(owed))])
+    assert sorted(found) == [
+        ("crm", "jane@corp.example"),
+        ("sequencer", "jane@corp.example"),
+        ("sequencer", "other.example"),
+    ]
 
 
 # ── taken, and before anything is sent ───────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from shared.clock import iso
 from shared.errors import Retryable
 from shared.kernel import Kernel
 from shared.metrics import Lag, lag, measure
+from shared.owed import note_in
 from shared.pipeline_schema import owed, stop
 from tests.orchestrator.world import World, alone, approved, launched, people, put, rows, states, world
 
@@ -124,7 +125,7 @@ async def test_an_imported_list_reaches_the_block_list_in_parts_of_hundreds(here
 async def test_one_value_that_the_vendor_refuses_holds_up_only_itself(here: World) -> None:
     values = [f"soon{n}@corp{n}.example" for n in range(9)] + ["nobody@nowhere"]
     now = here.clock.now()
-    await here.kernel.store.write(lambda c: owing.note_in(c, "sequencer", values, "asked", now))
+    await here.kernel.store.write(lambda c: note_in(c, "sequencer", values, "asked", now))
     for _ in range(5):
         await owing.settle(here.app)
         await here.clock.sleep(10)
@@ -139,7 +140,7 @@ async def test_one_value_that_the_vendor_refuses_holds_up_only_itself(here: Worl
 
 async def test_what_safe_mode_only_simulates_is_told_once_it_is_over(live_kernel: Kernel) -> None:
     app, now = alone(live_kernel), live_kernel.clock.now()
-    await live_kernel.store.write(lambda c: owing.note_in(c, "sequencer", [STRANGER], "asked", now))
+    await live_kernel.store.write(lambda c: note_in(c, "sequencer", [STRANGER], "asked", now))
     [row] = await rows(app, sa.select(owed))
     await live_kernel.store.write(lambda c: owing.note_how(app, c, [row], "simulated"))
     await live_kernel.switches.engage_safe_mode(actor="ada", reason="a rehearsal")
@@ -243,7 +244,7 @@ def note() -> Callable[[Kernel, float], Any]:
     async def noted(kernel: Kernel, minutes: float) -> None:
         since = kernel.clock.now() - timedelta(minutes=minutes)
         await kernel.store.write(lambda c: c.execute(sa.delete(owed)))
-        await kernel.store.write(lambda c: owing.note_in(c, "sequencer", [STRANGER], "asked", since))
+        await kernel.store.write(lambda c: note_in(c, "sequencer", [STRANGER], "asked", since))
 
     return noted
 
