@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 import sqlalchemy as sa
 
@@ -74,6 +75,9 @@ async def test_a_killed_process_is_dead_at_once_and_cleared_away(kernel: Kernel,
     run = await anyio.run_process([sys.executable, "-c", KILLED], env=environ, cwd=root, check=False)
     killed = run.stdout.decode().strip()
     assert killed in await processes(kernel)
+    with anyio.fail_after(10):  # a server has to notice the end of a session first
+        while not kernel.presence.certain and await alive(kernel, killed):
+            await anyio.lowlevel.checkpoint()
     assert not await alive(kernel, killed)
     left = {"id": f"{killed}/1", "process": killed, "what": "x", "until": 9e9}
     await kernel.store.write(lambda c: c.execute(sa.insert(lease).values(**left)) and None)
