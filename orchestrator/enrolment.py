@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from orchestrator import clearance
 from orchestrator.app import App
 from orchestrator.dossier import ENROLLMENT
-from orchestrator.passing import cured_by_time, may_pass
+from orchestrator.passing import RESTS, cured_by_time, may_pass
 from shared.effect import Outcome
 from shared.errors import Fatal
 from shared.pipeline_schema import campaign, campaign_lead, run, run_lead
@@ -138,9 +138,10 @@ def _note(connection: sa.Connection, launch: Launch, ended: Mapping[str, Outcome
 async def wait_for_time(app: App, campaign_id: str, start: str, turn: int) -> bool:
     """Wait, if somebody of the batch is in doubt or failed for a reason that time cures. True if so."""
     people = await people_from(app, campaign_id, start)
-    open_ones = [row for row in people if cured_by_time(str(row.state), _reason(row))]
+    open_ones = {_reason(row) for row in people if cured_by_time(str(row.state), _reason(row))}
     if open_ones:
-        await app.kernel.clock.sleep(FIRST_PAUSE * 3 ** (turn - 1))
+        rests = max(RESTS.get(reason, 0.0) for reason in open_ones)
+        await app.kernel.clock.sleep(max(rests, FIRST_PAUSE * 3 ** (turn - 1)))
     return bool(open_ones)
 
 

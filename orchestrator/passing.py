@@ -6,11 +6,15 @@ kill switch, pause, halt, a cap       a person, or tomorrow
 anything else                         final: asking again would change nothing
 """
 
+from collections.abc import Mapping
+
 from shared.effect import Outcome
+from shared.vendor_rules import RetryRules
 
 TIME = frozenset(
     {"retry_later", "rate_limited", "unreachable", "server_unreachable", "server_error", "answer_lost"}
     | {"deadline", "in_flight", "not_there", "log_unavailable", "store_unavailable", "cancelled", "pending"}
+    | {"breaker_open", "retry_budget", "attempts_spent", "too_late"}
 )
 PEOPLE = frozenset(
     {"kill_switch", "halted", "paused", "read_only", "limit", "budget", "stopped", "safe_mode"}
@@ -18,6 +22,15 @@ PEOPLE = frozenset(
 )
 # What makes everything of its kind stand still, as opposed to one item.
 STANDING_STILL = frozenset({"kill_switch", "halted", "paused", "read_only"})
+
+# Seconds before asking again is worth anything, where the kernel itself keeps calls back.
+PATIENCE = RetryRules()  # as shipped
+RESTS: Mapping[str, float] = {
+    "attempts_spent": PATIENCE.unanswered_seconds,
+    "retry_budget": PATIENCE.budget_seconds,
+    "breaker_open": PATIENCE.longest_retry_after_seconds,
+    "rate_limited": PATIENCE.longest_retry_after_seconds,
+}
 
 
 def cured_by_time(status: str, reason: str) -> bool:

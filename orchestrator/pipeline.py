@@ -29,7 +29,7 @@ from orchestrator.enrichment import enrich_batch
 from orchestrator.timetable import TIMETABLE
 from shared.effect import Json
 from shared.errors import Fatal, Retryable, SwarmError
-from shared.telemetry import logger
+from shared.telemetry import correlated, logger
 
 log = logger("pipeline")
 TRIES = 6  # of a stage that time may help
@@ -66,7 +66,8 @@ def flows(app: App) -> Mapping[str, Flow]:
 async def _told(app: App, stage: Stage, *args: Any) -> dict[str, Any]:
     """What the stage returned, or why it can't go on."""
     try:
-        return {"done": await _patient(app, stage, *args)}
+        with correlated():  # however often it runs, what it reads counts as one operation
+            return {"done": await _patient(app, stage, *args)}
     except SwarmError as error:
         log.warning("pipeline.stage_failed", stage=_name(stage), kind=error.kind, code=error.code)
         return {"failed": error.message}

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from orchestrator import schedules, standstill
 from shared import published
-from shared.alerts import Alert, Alerts, Severity
+from shared.alerts import Alert, Alerts, Severity, read
 from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing, age, standing
@@ -27,8 +27,10 @@ from shared.settings import Settings
 from shared.store import Unavailable
 from shared.switches import Safety
 from shared.vault import lost_in
+from shared.vendor_standing import VendorStanding, vendors
 
 MEGABYTE = 1_000_000
+CHANNEL = "alert_channel"
 A_DAY = timedelta(days=1)
 FORKED = "forked"  # what a place's problem says then
 # Everything that `decide` may raise: what it doesn't raise any more is over.
@@ -37,6 +39,7 @@ WATCHED = frozenset(
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
         *("checkpoint", "worker_part", "credentials", "disk", "spool", "schedule"),
+        *("breaker", "clock_skew", CHANNEL),
     }
 )
 
@@ -62,6 +65,9 @@ class Facts:
         default_factory=dict
     )  # vendor account without valid credentials → since when
     late: tuple[schedules.Standing, ...] = ()  # what is done again and again, and lags
+    vendors: Mapping[str, VendorStanding] = field(default_factory=dict)
+    # Channel of alerts → age of the oldest that it doesn't take.
+    channels: Mapping[str, float] = field(default_factory=dict)
 
 
 async def work(
@@ -116,6 +122,8 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
             spooled=max(0.0, now.timestamp() - since) if since else 0.0,
             broken=dict(broken),
             lost=lost_in(connection),
+            vendors=vendors(connection, kernel.settings.vendors, now),
+            channels=_silent(connection, now),
         )
 
     return await kernel.store.read(query)
@@ -163,11 +171,25 @@ def _unpublished(connection: sa.Connection, covered: Mapping[str, int], now: dat
     return ages
 
 
+def _silent(connection: sa.Connection, now: datetime) -> dict[str, float]:
+    """Channels that don't take alerts, and for how long: those about channels don't count, or one would keep itself."""
+    standing_ones = sa.select(alert_table).where(
+        alert_table.c.cleared_at == "", alert_table.c.name != CHANNEL
+    )
+    ages: dict[str, float] = {}
+    for raised in map(read, connection.execute(standing_ones)):
+        for channel, delivery in raised.deliveries.items():
+            if delivery.state == "undelivered":
+                ages[channel] = max(ages.get(channel, 0.0), age(raised.raised_at, now))
+    return ages
+
+
 # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────────
 def decide(facts: Facts, rules: AlertRules) -> list[Alert]:
     """Everything that a person must be told of, as things stand."""
-    here = (*_broken(facts, rules), *_behind(facts))
-    return [*_stopped(facts), *_waiting(facts, rules), *_too_many(facts, rules), *here]
+    parts = (_waiting, _too_many, _broken, _unheard, _vendors)
+    here = (alert for part in parts for alert in part(facts, rules))
+    return [*_stopped(facts), *here, *_behind(facts)]
 
 
 def _stopped(facts: Facts) -> Iterator[Alert]:
@@ -253,6 +275,29 @@ def _behind(facts: Facts) -> Iterator[Alert]:
         text = f"this is done again and again, and is behind ({one.message or 'it never ended'})"
         waited, limit = _minutes(one.lag_seconds), one.late_after_seconds / 60
         yield Alert("schedule", "warning", text, waited, limit, "minutes", "since it was due", one.name)
+
+
+def _unheard(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
+    """Channels by which nobody hears."""
+    for channel, seconds in facts.channels.items():
+        if seconds > rules.channel_minutes * 60:
+            text = "alerts don't get through by this channel"
+            waited, limit = _minutes(seconds), rules.channel_minutes
+            yield Alert(CHANNEL, "critical", text, waited, limit, "minutes", "age of the oldest", channel)
+
+
+def _vendors(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
+    """What is wrong at vendors, and between us and them."""
+    for name, one in facts.vendors.items():
+        if one.open_seconds > rules.breaker_minutes * 60:
+            text = "this vendor keeps failing and is left alone; what needs it waits"
+            waited, limit = _minutes(one.open_seconds), rules.breaker_minutes
+            yield Alert("breaker", "critical", text, waited, limit, "minutes", "since it opened", name)
+        apart = round(abs(one.clock_ahead_seconds))
+        if apart > rules.clock_skew_seconds:
+            text = "our clock and this vendor's differ; if several say so, it is ours"
+            limit = rules.clock_skew_seconds
+            yield Alert("clock_skew", "critical", text, apart, limit, "seconds", "its last answers", name)
 
 
 def _minutes(seconds: float) -> float:

@@ -22,9 +22,10 @@ import sqlalchemy as sa
 from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Entry, append
+from shared.breaker import Breaker
 from shared.budgets import Budgets
 from shared.clock import Clock, iso
-from shared.effect import REASONS, Effect, Outcome
+from shared.effect import REASONS, Effect, Json, Outcome
 from shared.errors import Invalid
 from shared.ledger import Proposal, Row
 from shared.limits import LONGEST_WAIT, Limits, Place
@@ -114,6 +115,7 @@ class Claims:
         suppression: Suppression,
         limits: Limits,
         budgets: Budgets,
+        breaker: Breaker,
         rules: SafetyFile,
         addresses: Mapping[str, str],
     ) -> None:
@@ -124,6 +126,7 @@ class Claims:
         self._suppression = suppression
         self._limits = limits
         self._budgets = budgets
+        self._breaker = breaker
         self._rules = rules
         self._addresses = addresses
         self._calls = 0
@@ -230,10 +233,12 @@ class Claims:
         return self.stops(effect) and value(connection, REACHED, *where) is not None
 
     # ── what is written ──────────────────────────────────────────────────────────────────────────────────
-    def _refuse(self, this: _Round, effects: Sequence[Effect], reasons: Mapping[str, str]) -> None:
+    def _refuse(
+        self, this: _Round, effects: Sequence[Effect], reasons: Mapping[str, str], retry_after: float = 0.0
+    ) -> None:
         for effect in effects:
             if reason := reasons.get(effect.key):
-                self._stopped_here(this, effect, "refused", reason)
+                self._stopped_here(this, effect, "refused", reason, retry_after)
 
     def _simulate(self, this: _Round, effects: Sequence[Effect]) -> None:
         """Safe mode: the caps are asked too, and nothing is spent."""
@@ -247,21 +252,31 @@ class Claims:
 
     @staticmethod
     def _stopped_here(
-        this: _Round, effect: Effect, status: Literal["refused", "simulated"], reason: str
+        this: _Round,
+        effect: Effect,
+        status: Literal["refused", "simulated"],
+        reason: str,
+        retry_after: float = 0.0,
     ) -> None:
         """Write down a proposal that went no further. The row of one that may be done is left as it is."""
         row = this.known.get(effect.key)
         if row is None or row.status in {"refused", "simulated", "failed"}:
             this.proposals.append(Proposal(effect, row, status, reason, sentence(reason)))
         this.entries.append(entry(f"effect.{status}", effect, {"reason": reason}))
-        outcome = Outcome(status, reason, sentence(reason), key=effect.key, correlation_id=correlation())
-        this.decisions[effect.key] = Decision("done", outcome, row)
+        again: dict[str, Json] = {"retry_after": retry_after} if retry_after else {}
+        key, cid = effect.key, correlation()
+        outcome = Outcome(status, reason, sentence(reason), detail=again, key=key, correlation_id=cid)
+        this.decisions[key] = Decision("done", outcome, row)
 
     def _let_in(self, this: _Round, effects: Sequence[Effect]) -> None:
         """Rate limit, lease and budget, and then the claim itself."""
         if not effects:
             return
-        at = self._room(this, all(self.stops(effect) for effect in effects))
+        stopping = all(self.stops(effect) for effect in effects)
+        if ahead := self._breaker.ahead(this.connection, this.batch.first.vendor, first=stopping):
+            self._refuse(this, effects, {effect.key: "breaker_open" for effect in effects}, round(ahead, 3))
+            return
+        at = self._room(this, stopping)
         if at is not None and at > self._clock.now().timestamp() + LONGEST_WAIT:
             self._refuse(this, effects, {effect.key: "limit" for effect in effects})
             return

@@ -218,5 +218,6 @@ REASONS: Mapping[str, str] = {
     "conflict": "This was done or tried before with other content; use a new intent or idempotency key.",
     "budget": "The credit budget is spent.",
     "limit": "A sending cap is reached.",
+    "breaker_open": "This vendor keeps failing and is left alone for a while.",
     "in_flight": "The same effect is being carried out right now.",
 }

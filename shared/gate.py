@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from shared import ledger
 from shared.approval import Approvals
 from shared.audit import Audit
+from shared.breaker import Breaker
 from shared.budgets import Budgets
 from shared.claim import MAX_BATCH, Batch, Claims, Decision, batch_of, refused, sentence
 from shared.clock import Clock
@@ -122,6 +123,11 @@ class Permit:
         await self._flight.gate.confirm(self.effect, self._flight.until)
         self._check_open()
 
+    @property
+    def seconds_left(self) -> float:
+        """Until its call must be over."""
+        return self._flight.until - self._flight.gate.now()
+
 
 Perform = Callable[[Permit], Awaitable[Receipt]]
 PerformMany = Callable[[Mapping[str, Permit]], Awaitable[Ended]]
@@ -141,6 +147,7 @@ class Gate:
         suppression: Suppression,
         limits: Limits,
         budgets: Budgets,
+        breaker: Breaker,
         audit: Audit,
         spool: Spool,
         rules: SafetyFile,
@@ -161,6 +168,7 @@ class Gate:
             suppression=suppression,
             limits=limits,
             budgets=budgets,
+            breaker=breaker,
             rules=rules,
             addresses={name: vendor.base_url for name, vendor in vendors.items()},
         )
@@ -210,6 +218,10 @@ class Gate:
             await self._audit.checkpoint_if_due(max(self._claims.logged, self._settlement.logged))
             return [batch.outcomes[effect.key] for effect in effects]
 
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now().timestamp()
+
     async def objection(self, effect: Effect) -> str:
         """Why an effect that was admitted may not go on now, or "": a stop, a suppression, a lapsed approval."""
         await self._take_in()
@@ -236,7 +248,7 @@ class Gate:
             raise NotSent(f"stopped before it was sent: {sentence(reason)}", code="stopped")
         now = self._clock.now().timestamp()
         if now > until or max(now - asked, self._clock.monotonic() - since) > lease:
-            raise NotSent("its time was over before it was sent", code="stopped")
+            raise NotSent("its time was over before it was sent", code="too_late")
 
     # ── deciding ─────────────────────────────────────────────────────────────────────────────────────────
     async def _admit(self, batch: Batch, lookup: Lookup | None) -> bool:

@@ -7,27 +7,30 @@
 """
 
 import json as jsonlib
+import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import httpx
 
+from shared.admission import Admission
 from shared.clock import Clock
+from shared.effect import digest
 from shared.errors import Fatal, InDoubt, Invalid, NotSent, Retryable, SwarmError
 from shared.gate import Permit
-from shared.limits import Limits
-from shared.retry import may_repeat, retry_after, strategy
+from shared.retry import Operation, may_repeat, retry_after, strategy
 from shared.settings import VendorSettings
-from shared.store import Unavailable
 from shared.telemetry import correlation, logger
 
 log = logger("http")
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]*")
 DOTS = re.compile(r"(?:^|/)(?:\.|%2[eE]){1,2}(?:/|$)|//|%2[fF]|%5[cC]|%00")
+ENDING = 0.5  # seconds of a write's time that are for writing down how it ended
 SAFE_METHODS = {"GET", "HEAD"}
 WORD = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)*")
 Params = Mapping[str, str | int | float | bool | list[str]]
@@ -101,7 +104,7 @@ class ApiClient:
         self,
         vendor: VendorSettings,
         http: httpx.AsyncClient,
-        limits: Limits,
+        admission: Admission,
         clock: Clock,
         rules: tuple[ErrorRow, ...] = (),
         headers: Headers = _none_of_its_own,
@@ -109,7 +112,7 @@ class ApiClient:
     ) -> None:
         self.vendor = vendor
         self._http = http
-        self._limits = limits
+        self._admission = admission
         self._clock = clock
         self._rules = rules
         self._headers = headers
@@ -124,13 +127,14 @@ class ApiClient:
         """
         if method not in SAFE_METHODS and (method, path) not in self._reading:
             raise RuntimeError(f"{method} {_shape(path)} is not declared as one that only reads")
-        request = self._request(method, path, params, json)
+        call = self._call("", method, path, params, json, bucket)
 
-        async def once() -> Answer:
-            await self._limits.pace(self.vendor.name, bucket)
-            return await self._send(request, bucket, writing=False)
+        async def once(again: bool) -> Answer:
+            with call.time.waiting():
+                probing = await self._admission.turn(call.operation, bucket, again=again)
+            return await self._send(call, probing=probing)
 
-        return await self._trying(once, bucket, writing=False, repeatable=True)
+        return await self._trying(call, once, repeatable=True)
 
     async def write(
         self,
@@ -143,85 +147,106 @@ class ApiClient:
         bucket: str = "",
     ) -> Answer:
         """A request that changes something: once for a permit. Raises `InDoubt` where the answer doesn't tell."""
-        request = self._request(method, path, params, json)
+        call = self._call(permit.effect.key, method, path, params, json, bucket)
         doubted = False
         async with permit.sending() as paced:
             ready = paced and not bucket  # a bucket of its own has to be waited for here
 
-            async def once() -> Answer:
+            async def once(again: bool) -> Answer:
                 nonlocal ready, doubted
-                if not ready:
-                    await self._limits.pace(self.vendor.name, bucket, longest=self._longest_wait)
+                with call.time.waiting():
+                    probing = await self._admitted(call, permit.seconds_left, ready=ready, again=again)
                 ready = False
                 await permit.clear_to_send()
                 try:
-                    return await self._send(request, bucket, writing=True)
+                    return await self._send(call, probing=probing, within=_for_the_call(permit.seconds_left))
                 except InDoubt:
                     doubted = True
                     raise
 
             try:
-                return await self._trying(once, bucket, writing=True, repeatable=permit.effect.repeatable)
+                return await self._trying(call, once, repeatable=permit.effect.repeatable)
             except SwarmError as error:
                 if doubted and not isinstance(error, InDoubt):
                     raise _lost(writing=True) from error  # an earlier try may have been taken
                 raise
 
-    @property
-    def _longest_wait(self) -> float:
-        """Seconds a write may wait for its turn: the rest of its deadline is for the call."""
-        return self.vendor.file.timeout.total / 2
+    async def _admitted(self, call: "_Call", left: float, *, ready: bool, again: bool) -> bool:
+        """Wait for a write's turn, unless the gate has seen to it. True if it is a probe. `left`: seconds it has."""
+        if ready:
+            return await self._admission.counted(call.operation)
+        longest = max(0.0, min(left, self.vendor.file.timeout.total) / 2)  # the rest is for the call
+        return await self._admission.turn(call.operation, call.bucket, again=again, longest=longest)
 
     async def _trying(
-        self, once: Callable[[], Any], bucket: str, *, writing: bool, repeatable: bool
+        self, call: "_Call", once: Callable[[bool], Awaitable[Answer]], *, repeatable: bool
     ) -> Answer:
-        """Run `once` by the retry policy; a 429 holds back every process."""
+        """Run `once` by the retry policy. It is told whether it is a retry.
+
+        A vendor that said why, and whose limit then leaves no time for another try, is quoted rather than the limit.
+        """
+        said: SwarmError | None = None
 
         def repeat(error: BaseException) -> bool:
-            return may_repeat(error, writing=writing, repeatable=repeatable)
+            nonlocal said
+            said = error if isinstance(error, SwarmError) and error.status else said
+            return may_repeat(error, writing=call.writing, repeatable=repeatable)
 
         attempts = strategy(
-            retries=self.vendor.file.retries,
-            deadline=self.vendor.file.timeout.total,
-            repeat=repeat,
-            sleep=self._clock.sleep,
+            self.vendor.file.retry, left=call.time.left, repeat=repeat, sleep=self._clock.sleep
         )
-        async for attempt in attempts:
-            with attempt:
-                try:
-                    return await once()  # type: ignore[no-any-return]  # `once` is one of ours above
-                except SwarmError as error:
-                    if error.status == 429:
-                        await self._limits.block(self.vendor.name, error.retry_after or 1.0, bucket)
-                    raise
+        try:
+            async for attempt in attempts:
+                with attempt:
+                    return await once(attempt.retry_state.attempt_number > 1)
+        except NotSent as error:
+            if said and error.code == "rate_limited":
+                said.retry_after = max(said.retry_after, error.retry_after)
+                raise said from error
+            raise
         raise AssertionError("tenacity ends by returning or raising")
 
-    async def _send(self, request: httpx.Request, bucket: str, *, writing: bool) -> Answer:
-        """One request, one answer, within the deadline and the size cap."""
-        started, sent = self._clock.monotonic(), self._clock.now().timestamp()
-        status = 0
+    async def _send(self, call: "_Call", *, probing: bool, within: float = math.inf) -> Answer:
+        """One request, one answer, and how it ended told to all processes. `within`: seconds it may take."""
         try:
-            with anyio.fail_after(self.vendor.file.timeout.total):
+            answer = await self._exchange(call, min(within, call.time.left()))
+        except SwarmError as error:
+            await self._admission.ended(call.operation, call.bucket, error, probing=probing)
+            raise
+        await self._admission.ended(call.operation, call.bucket, None, probing=probing)
+        return answer
+
+    async def _exchange(self, call: "_Call", within: float) -> Answer:
+        """One request, one answer, within so many seconds and the size cap."""
+        if within <= 0:
+            raise NotSent("its time was over before it was sent", code="too_late")
+        started, sent = self._clock.monotonic(), self._clock.now().timestamp()
+        request, status = call.request, 0
+        try:
+            with anyio.fail_after(within):
                 response = await self._http.send(request, stream=True)
                 status = response.status_code
                 body = await self._body(response)
         except NEVER_SENT as error:
             raise NotSent("the vendor can't be reached", code="unreachable") from error
         except (httpx.RequestError, TimeoutError) as error:
-            raise _lost(writing=writing) from error
+            raise _lost(writing=call.writing) from error
         finally:
             took = round((self._clock.monotonic() - started) * 1000)
             told = {"method": request.method, "path": _shape(request.url.path), "status": status, "ms": took}
             log.info("http.call", vendor=self.vendor.name, **told)
-        await self._heard(bucket, response.headers, sent)
-        return self._read(response, body, writing=writing)
+        await self._admission.heard(call.bucket, response.headers, sent)
+        return self._read(response, body, writing=call.writing)
 
-    async def _heard(self, bucket: str, headers: Mapping[str, str], sent: float) -> None:
-        """What the answer says of the limits. That it can't be written down takes nothing from the answer."""
-        try:
-            await self._limits.heard(self.vendor.name, bucket, headers, sent)
-        except Unavailable:
-            log.warning("http.limits_not_noted", vendor=self.vendor.name)
+    def _call(
+        self, effect: str, method: str, path: str, params: Params | None, json: Any, bucket: str
+    ) -> "_Call":
+        """A request ready to be sent, for an effect or as a read, and the time it has."""
+        request, cause = self._request(method, path, params, json), effect or correlation()
+        name = digest(cause or "look", method, str(request.url), request.content.hex())
+        operation = Operation(name, look=not cause)
+        time = _Time(self._clock, self.vendor.file.timeout.total)
+        return _Call(request, operation, bucket, bool(effect), time)
 
     def _request(self, method: str, path: str, params: Params | None, json: Any) -> httpx.Request:
         """The request, built before anything is sent. Raises `Invalid` for what can't be one.
@@ -274,8 +299,46 @@ class ApiClient:
             raise _lost(writing=writing)
         text = body.decode("utf-8", "replace")
         kind, code, message = classify(response.status_code, text, self._rules, writing=writing)
-        wait = retry_after(response.headers.get("retry-after"), self._clock.now())
+        asked = retry_after(response.headers.get("retry-after"), self._clock.now())
+        wait = min(asked, self.vendor.file.retry.longest_retry_after_seconds)
         raise kind(message, code=code, retry_after=wait, status=response.status_code, body=data)
+
+
+class _Time:
+    """What is left of an operation's time: waiting for its turn isn't counted, waiting between tries is."""
+
+    def __init__(self, clock: Clock, total: float) -> None:
+        self._clock = clock
+        self._until = clock.monotonic() + total
+
+    def left(self) -> float:
+        """Seconds."""
+        return self._until - self._clock.monotonic()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done inside takes no time of the operation's."""
+        began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._until += self._clock.monotonic() - began
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request, what it belongs to, and how long it may take."""
+
+    request: httpx.Request
+    operation: Operation
+    bucket: str
+    writing: bool
+    time: _Time
+
+
+def _for_the_call(left: float) -> float:
+    """Seconds of those left that the request itself may take."""
+    return left - min(ENDING, left / 10)
 
 
 def _lost(*, writing: bool) -> SwarmError:

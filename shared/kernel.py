@@ -1,14 +1,16 @@
 """Everything a server stands on, opened and closed together."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
 import httpx
 
+from shared.admission import Admission, admissions
 from shared.approval import Approvals
 from shared.audit import Audit, Entry
+from shared.breaker import Breaker
 from shared.budgets import Budgets
 from shared.clock import Clock, SystemClock
 from shared.eventlog import EventLog
@@ -51,6 +53,8 @@ class Kernel:
     approvals: Approvals
     limits: Limits
     budgets: Budgets
+    breaker: Breaker
+    admissions: Mapping[str, Admission]  # by vendor account
     ledger: Ledger
     events: EventLog
     vault: Vault
@@ -73,7 +77,8 @@ class Kernel:
         """
         settings = self.settings.vendor(vendor)
         more = {"headers": headers} if headers else {}
-        return ApiClient(settings, self.http, self.limits, self.clock, rules, reading=reading, **more)
+        admission = self.admissions[vendor]
+        return ApiClient(settings, self.http, admission, self.clock, rules, reading=reading, **more)
 
 
 @asynccontextmanager
@@ -130,10 +135,7 @@ def _assemble(
     presence: Presence,
     http: httpx.AsyncClient,
 ) -> Kernel:
-    switches = Switches(store, clock, settings)
-    approvals = Approvals(store, clock, settings.safety.approvals)
-    limits = Limits(store, clock, settings)
-    budgets = Budgets(store, clock, settings, keys.pepper)
+    switches, approvals, limits, breaker, budgets = _checks(settings, clock, keys, store)
     gate = Gate(
         store=store,
         clock=clock,
@@ -143,6 +145,7 @@ def _assemble(
         suppression=suppression,
         limits=limits,
         budgets=budgets,
+        breaker=breaker,
         audit=audit,
         spool=Spool(settings.home),
         rules=settings.safety,
@@ -162,12 +165,27 @@ def _assemble(
         approvals=approvals,
         limits=limits,
         budgets=budgets,
+        breaker=breaker,
+        admissions=admissions(settings, store, clock, limits, breaker),
         ledger=Ledger(store),
         events=EventLog(store),
         vault=Vault(store, clock, keys.vault),
         gate=gate,
         halts=Halts(store, clock, switches, audit, settings),
         http=http,
+    )
+
+
+def _checks(
+    settings: Settings, clock: Clock, keys: Keys, store: Store
+) -> tuple[Switches, Approvals, Limits, Breaker, Budgets]:
+    """What the gate asks that stands on the store alone."""
+    return (
+        Switches(store, clock, settings),
+        Approvals(store, clock, settings.safety.approvals),
+        Limits(store, clock, settings),
+        Breaker(store, clock, settings),
+        Budgets(store, clock, settings, keys.pepper),
     )
 
 

@@ -13,24 +13,31 @@ takes another call at all. `margin` is added to every window, for requests that 
 for every process and cuts its rate, which grows back slowly. What a vendor's headers say of its limits is believed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from shared import quota
+from shared import quota, traffic
 from shared.clock import Clock
 from shared.errors import NotSent
 from shared.precedence import goes_first
 from shared.rings import LONGEST_BLOCK, LONGEST_WAIT, Ring, Rings
 from shared.settings import Settings
 from shared.store import Store
+from shared.traffic import Traffic
 from shared.vendor_rules import Limit, Slowdown
 
 __all__ = ["LONGEST_WAIT", "Limits", "Place"]
 
+Step = Callable[[sa.Connection], None]
 Said = list[tuple[str, Limit, quota.Told]]
 SOON = 0.005  # seconds: a moment this near is now
+LONGEST_GUESS = 60.0  # seconds that a vendor is left alone after a 429 that doesn't say how long
+
+
+def _nothing(_: sa.Connection) -> None:
+    """Nothing more to ask or to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +69,22 @@ class Limits:
         *,
         extra: str = "",
         first: bool = False,
+        again: bool = False,
         longest: float = LONGEST_WAIT,
     ) -> Place:
-        """In the caller's transaction: the place that a call has now, given the one it had.
+        """In the caller's transaction: the place that a call has now, given the one it had. One that goes is counted.
 
-        `extra` names a limit that only some calls fall under. `first`: the call stops somebody. A place further
-        ahead than `longest` seconds is told, and left to others.
+        `extra` names a limit that only some calls fall under. `first`: the call stops somebody. `again`: it is tried
+        again. A place further ahead than `longest` seconds is told, and left to others.
         """
         rings = self._rings(connection, vendor)
         sent = [rings.ring(key, limit) for key, limit in self._covering(vendor, extra)]
-        place = place or Place(rings.now, rings.now)
-        if first:
-            return self._book(rings, sent, place, rings.now + longest)
-        return _queue(rings, sent, place, rings.now + longest)
+        place, latest = place or Place(rings.now, rings.now), rings.now + longest
+        place = self._book(rings, sent, place, latest) if first else _queue(rings, sent, place, latest)
+        if place.goes:
+            waited = max(0.0, rings.now - place.since)
+            traffic.count(connection, vendor, rings.now, Traffic(1, int(again), waited=waited))
+        return place
 
     def _book(self, rings: Rings, sent: list[Ring], place: Place, latest: float) -> Place:
         """A stop's place: the next moment at which the vendor takes a call."""
@@ -88,25 +98,38 @@ class Limits:
         return Place(at, place.since, goes=at <= rings.now + SOON, booked=True)
 
     async def pace(
-        self, vendor: str, extra: str = "", *, first: bool | None = None, longest: float = LONGEST_WAIT
+        self,
+        vendor: str,
+        extra: str = "",
+        *,
+        first: bool | None = None,
+        again: bool = False,
+        longest: float = LONGEST_WAIT,
+        check: Step = _nothing,
+        goes: Step = _nothing,
     ) -> None:
         """Wait for this call's turn. Raises `NotSent` if that is more than `longest` seconds away.
 
-        `first`: before ordinary calls; where it isn't said, what is done now decides.
+        `first`: before ordinary calls; where it isn't said, what is done now decides. `check` is asked in each
+        transaction before anything is taken, and `goes` told in the one that lets the call go.
         """
         before = goes_first() if first is None else first
         until = self._now() + longest
         place: Place | None = None
+
+        def step(connection: sa.Connection) -> Place:
+            check(connection)
+            left = max(0.0, until - self._now())
+            now = self.enter(connection, vendor, place, extra=extra, first=before, again=again, longest=left)
+            if now.goes:
+                goes(connection)
+            return now
+
         while place is None or not place.goes:
             if place is not None:
                 await self.wait_until(place.at)
-
-            def step(connection: sa.Connection, place: Place | None = place) -> Place:
-                left = until - self._now()
-                return self.enter(connection, vendor, place, extra=extra, first=before, longest=left)
-
             place = await self._store.write(step)
-            if place.at > until:
+            if not place.goes and place.at > until:
                 message = "the rate limit that we keep for this vendor is used up"
                 raise NotSent(message, code="rate_limited", retry_after=place.at - self._now())
 
@@ -120,19 +143,24 @@ class Limits:
     async def block(self, vendor: str, seconds: float, extra: str = "") -> None:
         """After a 429: nobody calls for so long, an hour at most, and then more slowly.
 
-        A call that names a limit of its own says nothing about the others.
+        Where the vendor didn't say how long, it is the length of the window. A call that names a limit of its own
+        says nothing about the others.
         """
-        named = [one for one in self._covering(vendor, extra) if one[1].name == extra]
+        covering = self._covering(vendor, extra)
+        held = [one for one in covering if one[1].name == extra] or covering
+        windows = [min(limit.seconds, LONGEST_GUESS) for _, limit in held]
 
         def change(connection: sa.Connection) -> None:
             rings = self._rings(connection, vendor)
-            for key, limit in named or self._covering(vendor, extra):
+            until = rings.now + min(seconds if seconds > 0 else min(windows), LONGEST_BLOCK)
+            for key, limit in held:
                 ring = rings.ring(key, limit)
-                rings.block(ring, rings.now + min(seconds, LONGEST_BLOCK))
+                rings.block(ring, until)
                 if limit.seconds < quota.LONG_WINDOW:  # of a longer one, a 429 says nothing
                     rings.slow_down(ring)
 
-        await self._store.write(change)
+        if held:
+            await self._store.write(change)
 
     async def heard(self, vendor: str, extra: str, headers: Mapping[str, str], sent: float) -> None:
         """Believe what an answer's headers say of the limits. `sent`: when its request left, seconds since 1970."""

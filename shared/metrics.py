@@ -4,7 +4,7 @@
 No number names a person: labels are vendors, states and our own words.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from shared.pipeline_schema import campaign, event, handoff, owed, reply, stop, 
 from shared.places import held
 from shared.schema import alert, audit_checkpoint, audit_head, effect, inbound
 from shared.switches import Safety
+from shared.vendor_standing import VendorStanding, vendors
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MOST_MEASURED = 10_000  # stops that a lag is taken of
@@ -90,6 +91,7 @@ class Metrics:
     crm_writes: int
     alerts: Mapping[str, str]  # what stands: name → severity
     alerts_undelivered: int
+    vendors: Mapping[str, VendorStanding]
 
 
 async def measure(kernel: Kernel) -> Metrics:
@@ -98,7 +100,8 @@ async def measure(kernel: Kernel) -> Metrics:
 
     def query(connection: sa.Connection) -> Metrics:
         standing_now = standing(connection, kernel.switches.state(connection), now)
-        return _metrics(connection, standing_now, crm)
+        accounts = vendors(connection, kernel.settings.vendors, now)
+        return _metrics(connection, standing_now, crm, accounts)
 
     return await kernel.store.read(query)
 
@@ -176,7 +179,9 @@ def age(moment: str, now: datetime) -> float:
     return max(0.0, (now - parse(moment)).total_seconds())
 
 
-def _metrics(connection: sa.Connection, now: Standing, crm: str) -> Metrics:
+def _metrics(
+    connection: sa.Connection, now: Standing, crm: str, accounts: Mapping[str, VendorStanding]
+) -> Metrics:
     found = dict(_groups(connection, event.c.type))
     statuses: dict[str, dict[str, int]] = {}
     for vendor, status, count in _groups(connection, effect.c.vendor, effect.c.status):
@@ -191,6 +196,7 @@ def _metrics(connection: sa.Connection, now: Standing, crm: str) -> Metrics:
         crm_writes=statuses.get(crm, {}).get("applied", 0),
         alerts={one.alert.name: one.alert.severity for one in raised},
         alerts_undelivered=sum(one.state == "undelivered" for one in raised),
+        vendors=accounts,
     )
 
 
@@ -216,6 +222,7 @@ class _Measured(Collector):
         yield from _totals(self._metrics)
         yield from _gauges(self._metrics.standing)
         yield from _labelled(self._metrics)
+        yield from _of_vendors(self._metrics.vendors)
 
 
 def exposition(metrics: Metrics) -> bytes:
@@ -292,3 +299,34 @@ def _labelled(metrics: Metrics) -> Iterator[Metric]:
     yield alerts
     undelivered = "Alerts that a channel didn't take."
     yield GaugeMetricFamily("swarm_alerts_undelivered", undelivered, metrics.alerts_undelivered)
+
+
+def _of_vendors(accounts: Mapping[str, VendorStanding]) -> Iterator[Metric]:
+    """One family for each number of an account."""
+    totals: tuple[tuple[str, str, Callable[[VendorStanding], float]], ...] = (
+        ("calls", "Calls to a vendor that went out, retries included.", lambda one: one.calls),
+        ("call_retries", "Calls that were tried again.", lambda one: one.retries),
+        ("call_failures", "Calls that failed: no answer, 429, 5xx.", lambda one: one.failures),
+        ("limiter_wait_seconds", "Time that calls waited for their turn.", lambda one: one.waited_seconds),
+    )
+    gauges: tuple[tuple[str, str, Callable[[VendorStanding], float]], ...] = (
+        ("breaker_open", "1 while a vendor is left alone or probed.", lambda one: one.breaker != "closed"),
+        ("breaker_open_seconds", "Since when it is.", lambda one: one.open_seconds),
+        ("retry_percent", "Retries of the calls of the last minutes.", lambda one: one.retry_percent),
+        ("rate_cut", "Share of the allowed rate that isn't used since a 429.", lambda one: 1 - one.rate),
+        (
+            "clock_ahead_seconds",
+            "A vendor's clock against ours, if noted.",
+            lambda one: one.clock_ahead_seconds,
+        ),
+    )
+    for name, text, number in totals:
+        total = CounterMetricFamily(f"swarm_{name}", text, labels=("vendor",))
+        for vendor, one in accounts.items():
+            total.add_metric((vendor,), number(one))
+        yield total
+    for name, text, number in gauges:
+        gauge = GaugeMetricFamily(f"swarm_{name}", text, labels=("vendor",))
+        for vendor, one in accounts.items():
+            gauge.add_metric((vendor,), float(number(one)))
+        yield gauge

@@ -84,9 +84,9 @@ class Rings:
         return max(1, int(most * self.share(ring)))
 
     def ordinary(self, ring: Ring) -> int:
-        """Those of them that needn't be left to stops."""
+        """Those of them that needn't be left to stops: at least half, and one."""
         calls = self.calls(ring)
-        return calls - min(ring.limit.kept, calls - 1)
+        return calls - min(ring.limit.kept, calls // 2)
 
     def free(self, ring: Ring, calls: int) -> float:
         """When the ring lets the next call through, so that no window holds more than `calls`."""

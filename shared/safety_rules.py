@@ -46,6 +46,9 @@ class AlertRules(Strict):
     inbox_failed: Annotated[int, Field(ge=0)] = 0
     audit_exposed: Annotated[int, Field(ge=1)] = 500
     disk_free_mb: Annotated[int, Field(ge=0)] = 500
+    breaker_minutes: Minutes = 2
+    clock_skew_seconds: Annotated[float, Field(ge=5, le=3_600)] = 60
+    channel_minutes: Minutes = 10
 
 
 class Relaxing(Strict):

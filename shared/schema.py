@@ -182,6 +182,35 @@ rate_slot = sa.Table(
     sa.Column("at", F, nullable=False),
     sqlite_with_rowid=False,
 )
+traffic = sa.Table(
+    "traffic",
+    metadata,
+    sa.Column("vendor", T, primary_key=True),
+    sa.Column(
+        "slot", N, primary_key=True, autoincrement=False
+    ),  # seconds since 1970 / 10; -1: all that is older
+    sa.Column("calls", N, nullable=False),
+    sa.Column("retries", N, nullable=False),
+    sa.Column("failures", N, nullable=False),
+    sa.Column("waited", F, nullable=False),  # seconds for their turn, all together
+)
+breaker = sa.Table(
+    "breaker",
+    metadata,
+    sa.Column("vendor", T, primary_key=True),
+    text("state", "closed"),  # closed, open, half_open
+    sa.Column("until", F, nullable=False),
+    sa.Column("probes", N, nullable=False),
+    sa.Column("changed_at", F, nullable=False),
+    sa.Column("opened_at", F, nullable=False),  # since when it hasn't been closed; 0 while it is
+)
+vendor_clock = sa.Table(
+    "vendor_clock",
+    metadata,
+    sa.Column("vendor", T, primary_key=True),
+    sa.Column("seconds", F, nullable=False),  # that it is ahead of ours
+    text("at"),
+)
 spend = sa.Table(
     "spend",
     metadata,

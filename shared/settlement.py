@@ -121,7 +121,8 @@ def outcome(key: str, ended: object) -> Outcome:
     if isinstance(error, InDoubt):
         return Outcome("in_doubt", error.code or "in_doubt", error.message, key=key, correlation_id=cid)
     code = error.code or ("retry_later" if isinstance(error, Retryable) else error.kind)
-    return Outcome("failed", code, error.message, key=key, correlation_id=cid)
+    again: dict[str, Json] = {"retry_after": error.retry_after} if error.retry_after else {}
+    return Outcome("failed", code, error.message, detail=again, key=key, correlation_id=cid)
 
 
 def _ending(outcome: Outcome, attempt: int) -> Ending:

@@ -51,8 +51,44 @@ class Slowdown(Strict):
     """After a 429 the rate is cut to `factor` of itself, never below `least`; how long until it is whole again."""
 
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    least: Annotated[float, Field(gt=0, le=1)] = 0.05
+    least: Annotated[float, Field(gt=0, le=1)] = 0.2
     recovers_seconds: Annotated[float, Field(gt=0, le=86_400)] = 300
+
+
+class RetryRules(Strict):
+    """When a call is tried again: up to `retries` times at once, at most so many per cent of all calls.
+
+    An operation makes at most `attempts` within `attempts_seconds`, whatever layer tries again; within
+    `unanswered_seconds` as long as the vendor answers nobody, unless it is a look of no call or run.
+
+    The vendor's Retry-After comes first, up to `longest_retry_after_seconds`; else anything up to a wait that doubles
+    from `first_seconds` to `longest_seconds`. Of all calls of an account within `budget_seconds`, in every process,
+    `budget_percent` may be retries; `budget_least` are always allowed.
+    """
+
+    retries: Annotated[int, Field(ge=0, le=3)] = 3
+    attempts: Annotated[int, Field(ge=1, le=4)] = 4
+    attempts_seconds: Annotated[float, Field(ge=1, le=3_600)] = 120
+    unanswered_seconds: Annotated[float, Field(ge=1, le=3_600)] = 600
+    first_seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
+    longest_seconds: Annotated[float, Field(gt=0, le=120)] = 20
+    longest_retry_after_seconds: Annotated[float, Field(gt=0, le=120)] = 120
+    budget_percent: Annotated[float, Field(ge=0, le=100)] = 10
+    budget_seconds: Annotated[float, Field(ge=20, le=3_600)] = 120
+    budget_least: Annotated[int, Field(ge=0, le=1_000)] = 10
+
+
+class BreakerRules(Strict):
+    """An account is left alone when `percent` of at least `least_calls` calls within `seconds` failed.
+
+    For `open_seconds`, unless the vendor says how long; then so many `probes` go out until one is answered.
+    """
+
+    seconds: Annotated[float, Field(ge=20, le=3_600)] = 60
+    least_calls: Annotated[int, Field(ge=2, le=10_000)] = 10
+    percent: Annotated[float, Field(gt=0, le=100)] = 50
+    open_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    probes: Annotated[int, Field(ge=1, le=10)] = 1
 
 
 class Auth(Strict):
@@ -76,7 +112,8 @@ class VendorFile(Strict):
     timeout: Timeout = Timeout()
     limits: tuple[Limit, ...] = ()
     slowdown: Slowdown = Slowdown()
-    retries: Annotated[int, Field(ge=0, le=3)] = 3
+    retry: RetryRules = RetryRules()
+    breaker: BreakerRules = BreakerRules()
     # Until a read shows every write. Longer than safety.yaml says: absence is believed only after so long.
     settle_seconds: Annotated[float, Field(ge=0, le=600)] = 0
     max_answer_bytes: Annotated[int, Field(ge=1_000, le=50_000_000)] = 5_000_000

@@ -14,6 +14,7 @@ from shared.errors import Fatal, Retryable
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign, campaign_lead, run
 from shared.schema import approval
+from shared.vendor_rules import RetryRules
 from tests.orchestrator.world import (
     alone,
     approved,
@@ -216,6 +217,7 @@ async def test_a_crash_between_contact_and_opportunity_loses_neither(tmp_path: P
         assert (await states(it.app, campaign_id))[0][1].startswith("crm:")
         await enrolment.enrol(it.app, campaign_id, start)
         await it.break_things("ghl")
+        await it.clock.sleep(RetryRules().unanswered_seconds)  # it was tried often enough for now
         await crm.write_crm(it.app, campaign_id, start)
         assert len(await it.wrote("ghl", "create_opportunity")) == 1
         assert await states(it.app, campaign_id) == [("drafted", "")]

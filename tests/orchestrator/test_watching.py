@@ -23,10 +23,11 @@ from shared.kernel import Kernel
 from shared.metrics import Queue, Standing
 from shared.pipeline_schema import campaign, handoff, run, stop
 from shared.safety_rules import AlertRules
-from shared.schema import effect, inbound, relaxation
+from shared.schema import effect, inbound, relaxation, vendor_clock
 from shared.settings import Settings
 from shared.store import Unavailable
 from shared.suite import Suite
+from shared.vendor_standing import VendorStanding
 from tests.conftest import CONFIG
 from tests.shared.world import HandClock, opened, stricter
 
@@ -81,6 +82,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"broken": {"inbox": "KeyError"}}, "worker_part"),
     ({"late": (LATE,)}, "schedule"),
     ({"free_mb": 499.0}, "disk"),
+    ({"vendors": {"ghl": VendorStanding("open", 121.0)}}, "breaker"),
+    ({"vendors": {"ghl": VendorStanding(clock_ahead_seconds=-61.0)}}, "clock_skew"),
+    ({"channels": {"slack": 601.0}}, "alert_channel"),
     ({"killed": True, "kill_sources": ("database",)}, "kill_switch"),
     ({"halts": ("vendor:instantly",)}, "halt"),
     ({"alone": ("kill",)}, "alone"),
@@ -99,6 +103,8 @@ RIGHT: list[dict[str, Any]] = [
     {"audit_window": 9_000},
     {"unpublished": {"other/disk.jsonl": 300.0}},
     {"free_mb": 500.0},
+    {"vendors": {"ghl": VendorStanding("open", 120.0), "clay": VendorStanding(clock_ahead_seconds=60.0)}},
+    {"channels": {"slack": 600.0}},
 ]
 
 
@@ -387,3 +393,57 @@ async def test_somebody_who_let_it_go_on_alone_is_told_of_for_a_day(kernel: Kern
     assert await told(kernel) == ["alone"]
     clock.move(86_401)
     assert await told(kernel) == []
+
+
+# ── vendors and channels ─────────────────────────────────────────────────────────────────────────────────
+async def test_a_vendor_that_is_left_alone_for_minutes_is_told_until_it_answers(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    for _ in range(kernel.settings.vendor("ghl").file.breaker.least_calls):
+        await kernel.limits.pace("apify")
+    clock.move(10)
+    for _ in range(kernel.settings.vendor("apify").file.breaker.least_calls):
+        await kernel.breaker.failed("apify")
+    assert await told(kernel) == []
+    clock.move(121)
+    assert await told(kernel) == ["breaker"]
+    await kernel.breaker.answered("apify")
+    assert await told(kernel) == []
+
+
+async def test_a_vendors_clock_that_differs_is_told(kernel: Kernel, clock: HandClock) -> None:
+    await put(kernel, vendor_clock, vendor="ghl", seconds=-300.0, at=iso(clock.now()))
+    assert await told(kernel) == ["clock_skew"]
+    clock.move(3_601)
+    assert await told(kernel) == []
+
+
+@pytest.mark.requirement("M2")
+async def test_a_channel_that_takes_nothing_is_told_by_the_other_one(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    took: list[str] = []
+    fails = True
+
+    async def slack(_: str, __: str) -> None:
+        if fails:
+            raise Retryable("no", code="http_404")
+
+    async def mail(subject: str, text: str) -> None:
+        took.append(subject)
+
+    alerts = Alerts(kernel.store, clock, RULES, {"slack": slack, "mail": mail})
+    await kernel.switches.kill(actor="Ada", reason="test")
+    await watching.work(kernel, alerts, {})
+    assert took == ["[alpha-swarm] critical: kill_switch"]
+    clock.move(601)
+    await watching.work(kernel, alerts, {})
+    assert took[1:] == ["[alpha-swarm] critical: alert_channel"]
+    shown = {one.alert.name: one for one in await alerts.shown()}
+    assert shown["alert_channel"].alert.scope == "slack"
+    assert shown["kill_switch"].problems == ("slack: http_404",)
+    fails = False
+    clock.move(3_600)
+    for _ in range(2):
+        await watching.work(kernel, alerts, {})
+    assert [one.alert.name for one in await alerts.shown() if not one.cleared_at] == ["kill_switch"]

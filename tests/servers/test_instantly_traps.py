@@ -241,11 +241,11 @@ async def test_mail_has_its_own_limit(world: World) -> None:
 
 async def test_mail_has_its_own_limit_and_retries_are_in_it(world: World) -> None:
     begun = world.instantly.clock.monotonic()
-    every_other = [
-        {"kind": "status", "path": "/emails$", "status": 503, "skip": 2 * number} for number in range(30)
+    every_sixth = [
+        {"kind": "status", "path": "/emails$", "status": 503, "skip": 6 * number} for number in range(10)
     ]
-    await world.http.put("/_control/faults", json=every_other)
-    for _ in range(30):
+    await world.http.put("/_control/faults", json=every_sixth)
+    for _ in range(50):
         await tools.get_replies.function(world.instantly)
     reads = await world.requests("GET", "/emails")
     assert len(reads) == 60

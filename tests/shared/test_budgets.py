@@ -159,6 +159,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2]))
 """
 
 
+@pytest.mark.requirement("R2")
 async def test_four_processes_at_once_spend_exactly_what_there_is(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
 
@@ -256,6 +257,7 @@ async def test_an_account_without_mailboxes_sends_nothing_and_an_emulator_anythi
 
 
 # ── days ─────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.requirement("R2", "F7")
 @pytest.mark.parametrize("jump", [3 * 3600, 24 * 3600, 400 * 24 * 3600])
 async def test_a_clock_that_jumps_ahead_and_back_grants_no_day_twice(
     paying: Kernel, clock: HandClock, jump: float

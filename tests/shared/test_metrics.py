@@ -151,3 +151,28 @@ async def test_the_document_holds_what_prometheus_gets(kernel: Kernel) -> None:
 
 async def test_a_clock_that_was_put_back_makes_nothing_younger_than_new(clock: HandClock) -> None:
     assert age("2030-01-01T00:00:00+00:00", clock.now()) == 0.0
+
+
+# ── vendors ──────────────────────────────────────────────────────────────────────────────────────────────
+async def test_calls_waits_and_breakers_are_counted_by_vendor(kernel: Kernel, clock: HandClock) -> None:
+    await kernel.limits.block("ghl", 7)
+    await kernel.limits.pace("ghl")
+    await kernel.limits.pace("ghl", again=True)
+    for _ in range(kernel.settings.vendor("ghl").file.breaker.least_calls):
+        await kernel.limits.pace("instantly")
+    clock.move(10)
+    for _ in range(kernel.settings.vendor("instantly").file.breaker.least_calls):
+        await kernel.breaker.failed("instantly")
+    clock.move(5)
+    found = await samples(kernel)
+    assert found["swarm_calls_total{ghl}"] == 2
+    assert found["swarm_call_retries_total{ghl}"] == 1
+    assert found["swarm_limiter_wait_seconds_total{ghl}"] == pytest.approx(7)
+    assert 0 < found["swarm_rate_cut{ghl}"] <= 0.5
+    assert found["swarm_retry_percent{ghl}"] == 50
+    assert found["swarm_call_failures_total{instantly}"] == 10
+    assert found["swarm_breaker_open{instantly}"] == 1
+    assert found["swarm_breaker_open{ghl}"] == 0
+    assert found["swarm_breaker_open_seconds{instantly}"] == 5
+    shown = as_json(await measure(kernel))["vendors"]["instantly"]
+    assert (shown["breaker"], shown["failures"], shown["open_seconds"]) == ("open", 10, 5)

@@ -77,7 +77,9 @@ def test_what_is_wrong_is_said_with_file_and_line(tmp_path: Path, text: str, sai
             "some.yaml:3: limits:",
         ),
         ("limits: [{calls: 0, seconds: 1}]\n", "calls"),
-        ("retries: 9\n", "retries"),
+        ("retry: {retries: 9}\n", "retry.retries"),
+        ("breaker: {least_calls: 1}\n", "breaker.least_calls"),
+        ("limits: [{calls: 3, seconds: 1, for_stops: 3}]\n", "for_stops"),
         ("timeout: {total: 0}\n", "timeout.total"),
     ],
 )

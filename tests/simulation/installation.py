@@ -29,7 +29,7 @@ from shared.kernel import Kernel, open_kernel
 from shared.schema import audit_detail, audit_leaf
 from shared.schema import effect as ledger_table
 from shared.sending_rules import Caps
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, VendorSettings, load_settings
 from tests.conftest import CONFIG
 from tests.shared.world import AE, HandClock, stricter
 from tests.simulation.history import Act, Checker, Entry, Op, Yes
@@ -318,7 +318,16 @@ def _shipped() -> Settings:
     return load_settings(CONFIG, {"SWARM_HOME": "unused", "SAFE_MODE": "false"})
 
 
+def tireless(vendor: VendorSettings) -> VendorSettings:
+    """The same account, which nobody ever leaves alone."""
+    retry = vendor.file.retry.model_copy(update={"attempts": 10**6, "budget_least": 10**6})
+    breaker = vendor.file.breaker.model_copy(update={"least_calls": 10**6})
+    return replace(vendor, file=vendor.file.model_copy(update={"retry": retry, "breaker": breaker}))
+
+
 def _settings(home: Path) -> Settings:
-    """The shipped configuration on that home; caps by the day have tests of their own."""
+    """The shipped configuration on that home; caps by the day and patience with a vendor have tests of their own."""
     open_ended = stricter(_shipped(), caps=Caps())
+    vendors = {name: tireless(vendor) for name, vendor in open_ended.vendors.items()}
+    open_ended = replace(open_ended, vendors=vendors)
     return replace(open_ended, home=home, database_url=f"sqlite:///{home / 'swarm.db'}")
