@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from orchestrator import checkup
 from orchestrator.app import App, open_app
 from orchestrator.commands.terminal import AsJson, kernel, run, settings, show, table
 from orchestrator.inbox import not_understood
@@ -89,7 +90,10 @@ def mcp_entries(found: Settings) -> dict[str, Any]:
 
 @commands.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check configuration, data folder, database, audit log, clock and disk; says what to do about each problem."""
+    """Check configuration, data folder, database, audit log, clock, vendors, alerts and disk.
+
+    Says what to do about each problem. A vendor is left alone while its breaker is open; nothing asks it here.
+    """
 
     async def work() -> list[Check]:
         found = settings()
@@ -128,6 +132,7 @@ async def _inside(app: App) -> list[Check]:
             "effects in doubt", ok=doubtful == 0, message=f"{doubtful}; swarm effects list --status in_doubt"
         ),
         Check("webhooks not understood", ok=odd == 0, message=f"{odd}; the log has why"),
+        *await checkup.look(app.kernel),
         Check("kill switch", ok=not safety.killed, message=", ".join(safety.kill_sources) or "off"),
         Check(
             "safe mode",

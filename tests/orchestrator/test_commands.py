@@ -528,6 +528,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(swarm: Swarm) -> None:
     checks = {check["name"]: check for check in swarm.done("doctor")}
     assert checks["audit log"]["ok"]
     assert checks["webhooks not understood"]["ok"]
+    assert all(checks[name]["ok"] for name in ("clock", "breakers", "retry budget", "alerts"))
     with sqlite3.connect(swarm.home / "swarm.db") as database:
         database.execute(
             "INSERT INTO inbound (vendor, event_id, raw, state) VALUES ('ghl', 'x', x'00', 'failed')"
