@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` lists it.
 .POSIX:
-.PHONY: help setup setup-dev demo test gates check soak cover mutants live bench lock clean
+.PHONY: help setup setup-dev setup-otel demo test gates check soak cover mutants live bench lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -13,12 +13,13 @@ help:
 	@echo 'make check       the gates, then the tests'
 	@echo 'make setup       virtual environment in .venv, from requirements.lock       PYTHON=/path/to/python3.11'
 	@echo 'make setup-dev   the same with what the tests and gates need'
+	@echo 'make setup-otel  adds what traces need (docs/RUNBOOK.md, Traces)'
 	@echo 'make soak        the long tests'
 	@echo 'make cover       branch coverage of the safety kernel; fails under 100 %'
 	@echo 'make mutants     deliberate breaks of the safety kernel, each of which the tests must notice'
 	@echo 'make live        tests against staging accounts of the vendors; needs their keys'
 	@echo 'make bench       measurements'
-	@echo 'make lock        resolve both lock files anew; needs uv'
+	@echo 'make lock        resolve the lock files anew; needs uv'
 	@echo 'make clean       remove the environment and caches; keeps .swarm, your data'
 
 # The stamps make a second set-up instant; the development lock holds all of the other one.
@@ -32,6 +33,10 @@ $(VENV)/setup.stamp: requirements.lock pyproject.toml tools/setup.sh
 $(VENV)/setup-dev.stamp: requirements-dev.lock requirements.lock pyproject.toml tools/setup.sh
 	@PYTHON='$(PYTHON)' sh tools/setup.sh requirements-dev.lock
 	@touch $(VENV)/setup.stamp $@
+
+# Beside what is there: nothing of it changes version.
+setup-otel: setup
+	@sh tools/setup.sh requirements-otel.lock
 
 demo: setup
 	@$(VENV)/bin/swarm demo $(ARGS)
@@ -75,7 +80,8 @@ LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 	pyproject.toml --extra build
 lock:
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --extra otel --constraint requirements.lock --output-file requirements-otel.lock
+	$(LOCK) --extra otel --extra dev --constraint requirements-otel.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage *.egg-info

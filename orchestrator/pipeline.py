@@ -66,7 +66,8 @@ def flows(app: App) -> Mapping[str, Flow]:
 async def _told(app: App, stage: Stage, *args: Any) -> dict[str, Any]:
     """What the stage returned, or why it can't go on."""
     try:
-        with correlated():  # however often it runs, what it reads counts as one operation
+        # However often it runs, what it reads counts as one operation.
+        with correlated(), app.kernel.tracing.span(f"step {_name(stage)}", {"swarm.step": _name(stage)}):
             return {"done": await _patient(app, stage, *args)}
     except SwarmError as error:
         log.warning("pipeline.stage_failed", stage=_name(stage), kind=error.kind, code=error.code)

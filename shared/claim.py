@@ -11,6 +11,7 @@ Safe mode simulates. But what only stops somebody or something is really done wh
 acted before: people there get mail from campaigns that a simulated stop would leave running.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ from shared.sql import insertion, run, value
 from shared.suppression import Suppression
 from shared.switches import Safety, Switches, standing
 from shared.telemetry import correlation
+from shared.tracing import Attributes
 
 ORDER = {reason: rank for rank, reason in enumerate(REASONS)}
 LEASE = insertion("lease", ("id", "process", "what", "until"))
@@ -75,6 +77,26 @@ class Batch:
     def first(self) -> Effect:
         """Any of its effects: they share vendor and request."""
         return next(iter(self.effects.values()))
+
+    @property
+    def spanned(self) -> tuple[str, Attributes]:
+        """What a trace says of it while it lasts: name and attributes of its span."""
+        vendor, action = self.first.vendor, self.first.action
+        told: Attributes = {
+            "swarm.vendor": vendor,
+            "swarm.operation": action,
+            "swarm.effects": len(self.effects),
+        }
+        return f"effect {vendor} {action}", told
+
+    @property
+    def ended(self) -> Attributes:
+        """What a trace says of its end: `applied`, or `applied 3, refused 1`, and the reasons."""
+        counts = Counter(outcome.status for outcome in self.outcomes.values())
+        several = ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
+        reasons = sorted({outcome.reason for outcome in self.outcomes.values()} - {""})
+        outcome = next(iter(counts)) if len(counts) == 1 else several
+        return {"swarm.outcome": outcome, "swarm.reason": ", ".join(reasons)}
 
 
 def batch_of(effects: Sequence[Effect]) -> Batch:

@@ -34,6 +34,7 @@ from shared.store import Store, Unavailable
 from shared.suppression import Suppression
 from shared.switches import Switches
 from shared.telemetry import correlated, logger
+from shared.tracing import Tracing
 
 __all__ = ["MAX_BATCH", "Ended", "Gate", "Lookup", "Perform", "PerformMany", "Permit"]
 
@@ -152,6 +153,7 @@ class Gate:
         spool: Spool,
         rules: SafetyFile,
         vendors: Mapping[str, VendorSettings],
+        tracing: Tracing,
     ) -> None:
         self._store = store
         self._spool = spool
@@ -159,6 +161,7 @@ class Gate:
         self._clock = clock
         self._limits = limits
         self._audit = audit
+        self._tracing = tracing
         self._rules = rules
         self._claims = Claims(
             clock=clock,
@@ -207,7 +210,7 @@ class Gate:
         batch = batch_of(effects)
         if not batch.effects:
             return []
-        with correlated():
+        with correlated(), self._tracing.span(*batch.spanned) as tell:
             try:
                 if await self._admit(batch, lookup):
                     await self._carry_out(batch, perform_many)
@@ -216,6 +219,7 @@ class Gate:
                 left = batch.effects.keys() - batch.outcomes.keys()
                 batch.outcomes.update({key: refused(key, "log_unavailable") for key in left})
             await self._audit.checkpoint_if_due(max(self._claims.logged, self._settlement.logged))
+            tell(batch.ended)
             return [batch.outcomes[effect.key] for effect in effects]
 
     def now(self) -> float:

@@ -25,6 +25,7 @@ from shared.gate import Permit
 from shared.retry import Operation, may_repeat, retry_after, strategy
 from shared.settings import VendorSettings
 from shared.telemetry import correlation, logger
+from shared.tracing import Attributes, Tracing
 
 log = logger("http")
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -106,6 +107,7 @@ class ApiClient:
         http: httpx.AsyncClient,
         admission: Admission,
         clock: Clock,
+        tracing: Tracing,
         rules: tuple[ErrorRow, ...] = (),
         headers: Headers = _none_of_its_own,
         reading: Collection[tuple[str, str]] = (),
@@ -114,6 +116,7 @@ class ApiClient:
         self._http = http
         self._admission = admission
         self._clock = clock
+        self._tracing = tracing
         self._rules = rules
         self._headers = headers
         self._reading = frozenset(reading)
@@ -209,7 +212,9 @@ class ApiClient:
     async def _send(self, call: "_Call", *, probing: bool, within: float = math.inf) -> Answer:
         """One request, one answer, and how it ended told to all processes. `within`: seconds it may take."""
         try:
-            answer = await self._exchange(call, min(within, call.time.left()))
+            with self._tracing.span(*call.spanned(self.vendor.name), kind="client") as tell:
+                answer = await self._exchange(call, min(within, call.time.left()))
+                tell({"http.response.status_code": answer.status})
         except SwarmError as error:
             await self._admission.ended(call.operation, call.bucket, error, probing=probing)
             raise
@@ -334,6 +339,12 @@ class _Call:
     bucket: str
     writing: bool
     time: _Time
+
+    def spanned(self, vendor: str) -> tuple[str, Attributes]:
+        """What a trace says of it: name and attributes of its span."""
+        method, path = self.request.method, f"/{_shape(self.request.url.path)}"
+        told = {"swarm.vendor": vendor, "http.request.method": method, "url.template": path}
+        return f"{method} {path}", told
 
 
 def _for_the_call(left: float) -> float:

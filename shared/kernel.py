@@ -13,6 +13,7 @@ from shared.audit import Audit, Entry
 from shared.breaker import Breaker
 from shared.budgets import Budgets
 from shared.clock import Clock, SystemClock
+from shared.collector import open_tracing
 from shared.eventlog import EventLog
 from shared.gate import Gate
 from shared.halts import Halts
@@ -29,10 +30,12 @@ from shared.suppression import Suppression
 from shared.switches import Switches
 from shared.telemetry import logger
 from shared.tls import trusted
+from shared.tracing import Tracing
 from shared.vault import Vault
 from shared.witnesses import Witnesses
 
 log = logger("kernel")
+Checks = tuple[Switches, Approvals, Limits, Breaker, Budgets]
 CLOSING_SECONDS = 5.0  # for telling the log, and whoever holds its checkpoints, that a process ends
 
 
@@ -61,6 +64,7 @@ class Kernel:
     gate: Gate
     halts: Halts
     http: httpx.AsyncClient
+    tracing: Tracing
 
     def client(
         self,
@@ -78,7 +82,9 @@ class Kernel:
         settings = self.settings.vendor(vendor)
         more = {"headers": headers} if headers else {}
         admission = self.admissions[vendor]
-        return ApiClient(settings, self.http, admission, self.clock, rules, reading=reading, **more)
+        return ApiClient(
+            settings, self.http, admission, self.clock, self.tracing, rules, reading=reading, **more
+        )
 
 
 @asynccontextmanager
@@ -100,6 +106,7 @@ async def open_kernel(
     clock = clock or SystemClock()
     keys = load_keys(settings.home)
     async with (
+        open_tracing(settings, role) as tracing,
         open_store(settings.database_url, patience) as store,
         httpx.AsyncClient(
             transport=transport, verify=trusted(), follow_redirects=False, trust_env=False
@@ -117,7 +124,8 @@ async def open_kernel(
         async with open_presence(store, clock, role) as presence:
             Spool(settings.home).set_room_aside()
             try:
-                yield _assemble(settings, clock, keys, store, audit, witnesses, suppression, presence, http)
+                found = (audit, witnesses, suppression, presence)
+                yield _assemble(settings, clock, keys, store, *found, http, tracing)
             finally:
                 if not restoring:  # nobody is told of a log that is only looked at
                     with anyio.move_on_after(CLOSING_SECONDS, shield=True):
@@ -134,23 +142,11 @@ def _assemble(
     suppression: Suppression,
     presence: Presence,
     http: httpx.AsyncClient,
+    tracing: Tracing,
 ) -> Kernel:
-    switches, approvals, limits, breaker, budgets = _checks(settings, clock, keys, store)
-    gate = Gate(
-        store=store,
-        clock=clock,
-        presence=presence,
-        switches=switches,
-        approvals=approvals,
-        suppression=suppression,
-        limits=limits,
-        budgets=budgets,
-        breaker=breaker,
-        audit=audit,
-        spool=Spool(settings.home),
-        rules=settings.safety,
-        vendors=settings.vendors,
-    )
+    checks = _checks(settings, clock, keys, store)
+    switches, approvals, limits, breaker, budgets = checks
+    gate = _gate(settings, clock, store, audit, suppression, presence, checks, tracing)
     return Kernel(
         settings=settings,
         clock=clock,
@@ -173,12 +169,40 @@ def _assemble(
         gate=gate,
         halts=Halts(store, clock, switches, audit, settings),
         http=http,
+        tracing=tracing,
     )
 
 
-def _checks(
-    settings: Settings, clock: Clock, keys: Keys, store: Store
-) -> tuple[Switches, Approvals, Limits, Breaker, Budgets]:
+def _gate(
+    settings: Settings,
+    clock: Clock,
+    store: Store,
+    audit: Audit,
+    suppression: Suppression,
+    presence: Presence,
+    checks: Checks,
+    tracing: Tracing,
+) -> Gate:
+    switches, approvals, limits, breaker, budgets = checks
+    return Gate(
+        store=store,
+        clock=clock,
+        presence=presence,
+        switches=switches,
+        approvals=approvals,
+        suppression=suppression,
+        limits=limits,
+        budgets=budgets,
+        breaker=breaker,
+        audit=audit,
+        spool=Spool(settings.home),
+        rules=settings.safety,
+        vendors=settings.vendors,
+        tracing=tracing,
+    )
+
+
+def _checks(settings: Settings, clock: Clock, keys: Keys, store: Store) -> Checks:
     """What the gate asks that stands on the store alone."""
     return (
         Switches(store, clock, settings),

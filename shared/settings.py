@@ -96,7 +96,7 @@ class Settings:
     def secret_values(self) -> tuple[str, ...]:
         """Every secret in force, so that the log can leave them out."""
         each = [(vendor.api_key, *vendor.secrets.values()) for vendor in self.vendors.values()]
-        each.append(tuple(self.variables.get(name, "") for name in ("SLACK_WEBHOOK_URL", "SMTP_URL")))
+        each.append(tuple(self.variables.get(name, "") for name in HIDDEN))
         each.append(_passwords(self.database_url))
         return tuple(value for values in each for value in values if value)
 
@@ -261,12 +261,13 @@ def _with_files(environ: Mapping[str, str], accounts: frozenset[str]) -> dict[st
 
 
 OURS = {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL", "PUBLIC_URL"}
+HIDDEN = ("SLACK_WEBHOOK_URL", "SMTP_URL", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 def _ours(key: str, accounts: frozenset[str]) -> bool:
     """Whether a variable is one of ours: by name, or by the name of a vendor account in front of it."""
     prefix = key.split("_", 1)[0]
-    return key in OURS or prefix in {"SWARM", "SLACK", "SMTP"} or prefix.lower() in accounts
+    return key in OURS or prefix in {"SWARM", "SLACK", "SMTP", "OTEL"} or prefix.lower() in accounts
 
 
 def _accounts(folder: Path) -> frozenset[str]:

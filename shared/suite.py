@@ -21,7 +21,8 @@ from shared.kernel import Kernel
 from shared.ports import Crm, Documents, Enricher, LeadSource, Sequencer
 from shared.resource import Prompt, Resource
 from shared.settings import PortBinding, Settings
-from shared.tool import Tool
+from shared.tool import Tool, ToolFunction
+from shared.tracing import Tracing
 from shared.webhook import WebhookSource
 
 ServerLookup = Callable[[Any, Effect], Awaitable[Receipt | None]]
@@ -95,14 +96,26 @@ class Opened:
 class InProcessPort:
     """A server's tools as methods, called directly."""
 
-    def __init__(self, opened: Opened) -> None:
-        self._functions = {tool.name: partial(tool.function, opened.instance) for tool in opened.server.tools}
+    def __init__(self, opened: Opened, tracing: Tracing) -> None:
+        name = opened.server.name
+        self._functions = {
+            tool.name: _traced(f"{name}_{tool.name}", partial(tool.function, opened.instance), tracing)
+            for tool in opened.server.tools
+        }
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         try:
             return self._functions[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+def _traced(name: str, function: ToolFunction, tracing: Tracing) -> ToolFunction:
+    async def call(*args: Any, **named: Any) -> Any:
+        with tracing.span(f"tool {name}", {"swarm.tool": name}):
+            return await function(*args, **named)
+
+    return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +205,4 @@ async def bind(
         raise ConfigError(
             f"{server.name} doesn't provide the port {port}: it lacks {', '.join(missing) or port}"
         )
-    yield InProcessPort(opened[binding.server])
+    yield InProcessPort(opened[binding.server], kernel.tracing)

@@ -45,6 +45,11 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
         "",
         "Where alerts go by mail: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`.",
     ),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (
+        "",
+        "The collector that traces go to, such as `http://127.0.0.1:4318`; RUNBOOK.md, Traces.",
+    ),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("", "Headers for it, `name=value,name=value`, percent-encoded: its key."),
     "SWARM_HTTP_TOKEN": ("", "The bearer token of MCP servers over HTTP; needed beyond loopback."),
 }
 

@@ -65,6 +65,7 @@ ENVIRONMENT = ("shared/settings.py", "*/__main__.py")
 # (file, function) → why it imports where it stands.
 IMPORTS_INSIDE: dict[tuple[str, str], str] = {
     ("shared/store.py", "_opened"): "PostgreSQL's driver costs every start on SQLite a tenth of its time",
+    ("shared/collector.py", "open_tracing"): "an extra that most installations don't have, and don't need",
 }
 
 # Rules and texts: functions of their arguments, which the gate, the network and the database can't reach.
@@ -292,7 +293,7 @@ def locked(name: str) -> dict[str, str]:
     return {re.split(r"[=\s\[]", block)[0]: block for block in blocks if block.strip() and block[0] != "#"}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-otel.lock", "requirements-dev.lock"])
 @pytest.mark.requirement("X9")
 def test_every_locked_package_is_pinned_with_hashes(name: str) -> None:
     assert not [
@@ -303,8 +304,9 @@ def test_every_locked_package_is_pinned_with_hashes(name: str) -> None:
 
 
 @pytest.mark.requirement("X9")
-def test_development_runs_on_the_versions_that_are_shipped() -> None:
-    shipped, tested = locked("requirements.lock"), locked("requirements-dev.lock")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-otel.lock"])
+def test_development_runs_on_the_versions_that_are_shipped(name: str) -> None:
+    shipped, tested = locked(name), locked("requirements-dev.lock")
     assert not [p for p, block in shipped.items() if tested.get(p, "").split("\\")[0] != block.split("\\")[0]]
 
 
@@ -313,6 +315,7 @@ def test_every_dependency_is_locked() -> None:
     extras = project["optional-dependencies"]
     for wanted, lock in (
         (project["dependencies"] + extras["build"], "requirements.lock"),
+        (extras["otel"], "requirements-otel.lock"),
         (extras["dev"], "requirements-dev.lock"),
     ):
         names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in wanted}

@@ -22,6 +22,7 @@ from shared.server import build
 from shared.settings import PortBinding
 from shared.suite import InProcessPort, Opened, open_suite
 from shared.telemetry import correlated
+from shared.tracing import NOWHERE
 from tests.little import SERVER, Keeper, Little, Moment, little_settings
 
 TOKEN = "test-token"
@@ -38,7 +39,7 @@ async def keeping(little: Little) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def in_process(_: Path, __: str) -> AsyncIterator[Any]:
-    yield InProcessPort(Opened(SERVER, Little()))
+    yield InProcessPort(Opened(SERVER, Little()), NOWHERE)
 
 
 @asynccontextmanager
