@@ -9,8 +9,9 @@ A limit of N calls in a window is two rings of moments in the database (`rings.p
     a stop     is sent at once; where there is no room, it books the next moment that is free, before all who queue
 
 Since ordinary calls enter `sent` only at the moment they go, a stop never waits behind them: at most until the vendor
-takes another call at all. `margin` is added to every window, for requests that arrive late. A 429 holds a limit back
-for every process and cuts its rate, which grows back slowly. What a vendor's headers say of its limits is believed.
+takes another call at all. `margin` is added to every window, for requests that arrive late; a call that is told of its
+turn later than half of it takes another turn. A 429 holds a limit back for every process and cuts its rate, which grows
+back slowly. What a vendor's headers say of its limits is believed.
 """
 
 from collections.abc import Callable, Mapping
@@ -116,22 +117,32 @@ class Limits:
         before = goes_first() if first is None else first
         until = self._now() + longest
         place: Place | None = None
+        cleared = False
 
         def step(connection: sa.Connection) -> Place:
-            check(connection)
+            if not cleared:
+                check(connection)
             left = max(0.0, until - self._now())
             now = self.enter(connection, vendor, place, extra=extra, first=before, again=again, longest=left)
-            if now.goes:
+            if now.goes and not cleared:
                 goes(connection)
             return now
 
-        while place is None or not place.goes:
-            if place is not None:
-                await self.wait_until(place.at)
+        while True:
             place = await self._store.write(step)
-            if not place.goes and place.at > until:
+            if place.goes and self._in_time(place):
+                return
+            if place.goes:
+                place, cleared = None, True
+            elif place.at <= until:
+                await self.wait_until(place.at)
+            else:
                 message = "the rate limit that we keep for this vendor is used up"
                 raise NotSent(message, code="rate_limited", retry_after=place.at - self._now())
+
+    def _in_time(self, place: Place) -> bool:
+        """Whether a call is told of its turn in time: else it would leave with those of the next window."""
+        return not self._margin or self._now() - place.at <= self._margin / 2
 
     async def wait_until(self, at: float) -> None:
         """Sleep until a moment, in seconds since 1970."""

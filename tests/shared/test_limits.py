@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from pydantic import ValidationError
 
 from shared.effect import Receipt
@@ -214,6 +215,23 @@ async def test_ordinary_calls_leave_room_for_stops(keeping: Kernel, clock: HandC
     assert [place.goes for place in ordinary] == [True] * 8 + [False]
     stops = [await place_of(keeping, first=True) for _ in range(3)]
     assert [place.goes for place in stops] == [True, True, False]
+
+
+@pytest.mark.requirement("R1")
+@pytest.mark.parametrize(("late", "turns"), [(0.0, 1), (MARGIN / 3, 1), (MARGIN, 2), (3.0, 2)])
+async def test_who_is_told_of_its_turn_too_late_takes_another(
+    keeping: Kernel, clock: HandClock, late: float, turns: int
+) -> None:
+    checked: list[str] = []
+
+    def goes(_: sa.Connection) -> None:
+        checked.append("goes")
+        clock.move(late)  # a busy machine: the transaction is over, and nobody gets to run
+
+    await keeping.limits.pace("ghl", check=lambda _: checked.append("check"), goes=goes)
+    assert checked == ["check", "goes"]  # it is one call
+    left = [await place_of(keeping) for _ in range(9)]
+    assert sum(place.goes for place in left) == 8 - turns
 
 
 @pytest.mark.requirement("R7")
