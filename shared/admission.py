@@ -84,7 +84,6 @@ class Admission:
         await self._limits.pace(
             self._vendor.name, bucket, again=again, longest=longest, check=check, goes=goes
         )
-        self._attempts.made(operation, self._clock.monotonic())
         return probing
 
     async def counted(self, operation: Operation) -> bool:
@@ -98,7 +97,6 @@ class Admission:
         except (Unavailable, TimeoutError) as error:
             message = "the database can't be asked whether it may still be sent"
             raise NotSent(message, code="log_unavailable") from error
-        self._attempts.made(operation, self._clock.monotonic())
         return probing
 
     def _probe(self, connection: sa.Connection) -> bool:
@@ -128,7 +126,9 @@ class Admission:
     ) -> None:
         """Note how a call ended, whatever cuts the caller short. That it can't be noted takes nothing from it."""
         failed = isinstance(error, Retryable | InDoubt)
-        if not failed:
+        if failed:
+            self._attempts.failed(operation, self._clock.monotonic())
+        else:
             self._attempts.answered(operation, self._clock.monotonic())
         if not failed and not probing:
             return
@@ -139,6 +139,10 @@ class Admission:
                 log.warning("admission.end_not_noted", vendor=self._vendor.name)
         if late.cancelled_caught:
             log.warning("admission.end_not_noted", vendor=self._vendor.name)
+
+    def cut_short(self, operation: Operation) -> None:
+        """A call was given up before it ended: nobody answered it."""
+        self._attempts.failed(operation, self._clock.monotonic())
 
     async def _note(self, bucket: str, error: SwarmError | None) -> None:
         name = self._vendor.name

@@ -218,6 +218,9 @@ class ApiClient:
         except SwarmError as error:
             await self._admission.ended(call.operation, call.bucket, error, probing=probing)
             raise
+        except BaseException:
+            self._admission.cut_short(call.operation)
+            raise
         await self._admission.ended(call.operation, call.bucket, None, probing=probing)
         return answer
 

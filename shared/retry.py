@@ -102,7 +102,10 @@ class Operation:
 
 
 class Attempts:
-    """When operations at one vendor account were attempted lately without an answer. Times are monotonic seconds."""
+    """When operations at one vendor account failed lately. Times are monotonic seconds.
+
+    What is under way doesn't count: several may ask for the same at once, and each is an operation of its own.
+    """
 
     def __init__(self, rules: RetryRules) -> None:
         self._rules = rules
@@ -119,8 +122,8 @@ class Attempts:
         span = rules.attempts_seconds if soon else rules.unanswered_seconds
         return max(0.0, made[-rules.attempts] + span - now)
 
-    def made(self, operation: Operation, now: float) -> None:
-        """One is being made."""
+    def failed(self, operation: Operation, now: float) -> None:
+        """One wasn't answered."""
         if len(self._made) >= REMEMBERED:
             self._made = {name: at for name, at in self._made.items() if now - at[-1] < self._longest}
         self._made[operation.id] = [*self._made.pop(operation.id, []), now][-self._rules.attempts :]

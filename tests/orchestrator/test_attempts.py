@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -162,3 +163,10 @@ async def test_a_look_that_comes_by_itself_is_asked_for_anew_after_two_minutes(s
         await kernel.clock.sleep(told.value.retry_after)
         vendor.status = 200
         await a_read(kernel)
+
+
+async def test_many_who_ask_for_the_same_at_once_are_all_answered(settings_for: Make) -> None:
+    async with world(settings_for, 200) as (kernel, vendor), anyio.create_task_group() as tasks:
+        for _ in range(3 * RULES.attempts):
+            tasks.start_soon(a_read, kernel)
+    assert len(vendor.asked) == 3 * RULES.attempts

@@ -116,7 +116,7 @@ ONE, ANOTHER = Operation("one"), Operation("another")
 def spent(attempts: Attempts, operation: Operation = ONE) -> None:
     for number in range(RULES.attempts):
         assert attempts.ahead(operation, number) == 0
-        attempts.made(operation, number)
+        attempts.failed(operation, number)
 
 
 @pytest.mark.requirement("R4")
@@ -126,7 +126,7 @@ def test_while_the_vendor_answers_nobody_an_operation_makes_four_attempts_in_ten
     assert attempts.ahead(ONE, 10) == RULES.unanswered_seconds - 10
     assert attempts.ahead(ANOTHER, 10) == 0
     assert attempts.ahead(ONE, RULES.unanswered_seconds) == 0
-    attempts.made(ONE, RULES.unanswered_seconds)
+    attempts.failed(ONE, RULES.unanswered_seconds)
     assert attempts.ahead(ONE, RULES.unanswered_seconds) == 1
 
 
@@ -160,6 +160,6 @@ def test_what_was_answered_begins_anew() -> None:
 def test_the_memory_of_attempts_stays_small() -> None:
     attempts = Attempts(RULES)
     for number in range(REMEMBERED):
-        attempts.made(Operation(f"old {number}"), 0)
-    attempts.made(Operation("new"), RULES.unanswered_seconds)
+        attempts.failed(Operation(f"old {number}"), 0)
+    attempts.failed(Operation("new"), RULES.unanswered_seconds)
     assert len(attempts._made) == 1
