@@ -15,25 +15,57 @@ _AUTO_HEADERS = (
 )
 BOUNCE_SUBJECT = re.compile(
     r"^(?:undeliver\w*|delivery status notification|mail delivery (?:failed|failure|subsystem)"
-    r"|returned mail|delivery (?:failure|has failed|incomplete)"
+    r"|mancat[oa] (?:recapito|consegna)|niet[- ]?bestelbaar|nao (?:foi )?(?:entregue|entregavel)|falha na entrega"
+    r"|non (?:remis|distribue)|no entregado|unzustellbar\w*|returned mail|delivery (?:failure|has failed|incomplete)"
     r"|failure notice|message not delivered|unzustellbar|nicht zustellbar|echec de (?:la )?(?:remise"
     r"|distribution)|no se puede entregar|non recapitabile|onbestelbaar)\b"
 )
 AUTO_SUBJECT = re.compile(
-    r"^(?:(?:re|aw|antw|sv|rv|tr): ?)*(?:auto(?:matic|mated|matisch\w*)?[- :]?(?:response|reply|antwoord"
+    r"^(?:(?:re|aw|antw|sv|rv|tr): ?)*(?:auto: |auto(?:matic|mated|matisch\w*)?[- :]?(?:response|reply|antwoord"
     r"|svar|reply:|antwort)|automatische (?:antwort|abwesenheit\w*)"
     r"|reponse automatique|respuesta automatica|risposta automatica|resposta automatica"
     r"|automatisch antwoord|autosvar|autoreply|autoresponder)"
 )
 OUT_SUBJECT = re.compile(
-    r"^(?:(?:re|aw|antw|sv|rv|tr|automatic reply|auto: ?)[: ]+)*(?:out of (?:the )?office|ooo\b"
+    r"^(?:(?:re|aw|antw|sv|rv|tr|automatic reply|auto)[: ]+)*(?:(?:i am |im |currently )?(?:on "
+    r"|away on )(?:\w+ )?leave"
+    r"|(?:message|notification|avis) d'absence|arret (?:de )?(?:maladie|travail)|conges? |betriebsferien"
+    r"|betriebsurlaub"
+    r"|elternzeit|mutterschutz|(?:cerrado|oficina cerrada|aviso de ausencia|baja (?:medica|por|maternal))|chiusura"
+    r"|chiuso|avviso di assenza|in malattia|maternita|gesloten|met vakantie|met verlof|ziek\w*|fechad[oa]"
+    r"|aviso de ausencia|em ferias|de licenca|office (?:is )?closed|closed (?:for|until)|holiday (?:closure|hours)"
+    r"|out of (?:the )?office|ooo\b"
     r"|on (?:vacation|holiday|leave)|away from (?:the|my) (?:office|desk)|abwesen\w*|nicht im (?:buro"
     r"|haus)|im urlaub"
     r"|absen(?:ce|t)\b|en conges?|fuera de (?:la )?oficina|ausente|de vacaciones|fuori (?:ufficio|sede)"
     r"|assente|in ferie|afwezig\w*|niet aanwezig|fora do escritorio|ausencia|de ferias)"
 )
 OUT_BODY = re.compile(
-    r"\b(?:out of (?:the )?office|ooo\b|on (?:annual|parental|maternity|paternity|sick|medical"
+    r"\b(?:travell?ing|out (?:of town|until|till|from|this week|all week)|sabbatical|honeymoon|jury duty|time off"
+    r"|day off"
+    r"|days off|(?:not|un)[ -]?available|limited availability|not (?:working|in the office|at work|in today)|shutdown"
+    r"|public holiday|company holiday|on vacation|annual leave|compassionate leave|bereavement|hospital|surgery"
+    r"|unterwegs|nicht verfugbar|verreist|auf reisen|feiertag\w*|urlaub\w*|sabbatical|bildungsurlaub|resturlaub"
+    r"|ausser haus"
+    r"|en voyage|indisponible|hors du bureau|jour ferie|rtt|absence|en formation|de viaje|no disponible|festivo"
+    r"|permiso"
+    r"|excedencia|fuera (?:de|hasta|del)|in viaggio|non (?:disponibile|saro|sono) (?:in|al|disponibile|presente"
+    r"|raggiungibile)"
+    r"|assenza|in permesso|festivita|fuori (?:sede|ufficio)|vrij (?:van|tot|op)|op reis|niet (?:bereikbaar"
+    r"|beschikbaar"
+    r"|aanwezig)|buiten kantoor|feestdag\w*|verlof|em viagem|indisponivel|fora (?:do|da|ate)|feriado|ausencia"
+    r"|(?:team|office|we|i|im|i am|we are|were) (?:is |are |am )?(?:currently |all )?(?:offline|closed|unwell|off"
+    r" (?:today|sick|work|until|till|for))|sick leave|attending (?:a|an) (?:off-?site|conference|event|trade fair)"
+    r"|(?:parental|maternity|paternity|annual) leave|long weekend|bank holiday|gone fishing|elternzeit|mutterschutz"
+    r"|krank(?:geschrieben|heit\w*)?|auf (?:dienstreise|einer messe)|geschlossen|betriebsferien|betriebsurlaub"
+    r"|nicht (?:im hause|erreichbar|am platz)|arret (?:de )?(?:maladie|travail)|conge (?:maternite|parental"
+    r"|paternite)"
+    r"|(?:actuellement|suis|serai) absente?|bureaux? ferme\w*|sommes fermes|en deplacement|baja (?:medica|laboral"
+    r"|maternal|por)|oficina cerrada|cerrad[oa]s? (?:por|del|hasta)|no (?:estare|estoy) (?:disponible|en la oficina)"
+    r"|in malattia|in maternita|(?:uffici|siamo|saremo) chius\w|chiusura (?:estiva|natalizia|aziendale)|in trasferta"
+    r"|(?:saremo|saro) (?:di nuovo|nuovamente)|met (?:verlof|vakantie)|ziek(?:gemeld|teverlof)?|zwangerschapsverlof"
+    r"|gesloten|em (?:ferias|licenca)|de (?:licenca|baixa)|encerrad[oa]s?|ausente|out of (?:the )?office|ooo\b"
+    r"|on (?:annual|parental|maternity|paternity|sick|medical"
     r"|family) leave|on (?:vacation|holiday|leave|pto)|away from (?:the|my) (?:office|desk|e-?mail)"
     r"|nicht im (?:buro|haus)|im urlaub|abwesend|ausser haus|en conges?|absente? (?:du|jusqu"
     r"|de mon bureau)|en vacances|fuera de (?:la )?oficina|de vacaciones|fuori ufficio|in ferie|assente"
@@ -41,7 +73,19 @@ OUT_BODY = re.compile(
 )
 # What a person writing by hand seldom adds, and an automatic answer nearly always does.
 OUT_EXTRA = re.compile(
-    r"\b(?:thank you for (?:your|contacting|reaching|the) ?(?:e-?mail|message|us|me|out)?"
+    r"\b(?:(?:please|kindly) (?:contact|call|e-?mail|reach)|in the meantime|meanwhile|delayed (?:response|reply"
+    r"|replies)"
+    r"|(?:will|shall) (?:get back|respond|reply|answer)|auto-?(?:reply|response)|(?:bitte"
+    r"|wenden) (?:wenden )?sie sich"
+    r"|in der zwischenzeit|melde mich (?:danach|nach|wieder)|veuillez (?:contacter|vous adresser)|dans l'intervalle"
+    r"|mientras tanto|contacte con|pongase en contacto|nel frattempo|si prega di|rivolgersi|in de tussentijd"
+    r"|neem (?:dan )?contact op|entretanto|por favor contacte|(?:be|am|are|is) back (?:on|in|at|from|by|monday"
+    r"|tuesday|wednesday|thursday|friday|\d)|back (?:on"
+    r"|in the office)"
+    r"|not (?:be )?(?:reading|checking|answering) (?:my )?(?:e-?)?mails?|when i will be back|retour (?:prevu|le)"
+    r"|assure\w* l'interim|(?:volvemos|vuelvo|volvere|de vuelta) (?:el|a partir)|atendera|nuovamente|di nuovo"
+    r"|torn(?:o|iamo|ero) (?:il|in)|weer (?:terug|bereikbaar|open)|terug op|de volta|voltamos|volto (?:a|no|em)"
+    r"|thank you for (?:your|contacting|reaching|the) ?(?:e-?mail|message|us|me|out)?"
     r"|limited (?:access|availability)|(?:no|intermittent|sporadic) access to (?:my )?e-?mail"
     r"|urgent(?:ly)?|immediate (?:assistance|attention|help)"
     r"|in my absence|during (?:my absence|this time)|respond (?:to your (?:e-?mail|message)|when i|upon)"
@@ -52,6 +96,35 @@ OUT_EXTRA = re.compile(
     r"|regres\w+"
     r"|grazie per|in caso di urgenza|rientr\w+|bedankt voor|bij dringende|weer aanwezig|obrigado pel\w+"
     r"|em caso de urgencia|retorn\w+)\b"
+)
+# That somebody is away, said only by when they return; enough where it is known for a machine's mail.
+BACK = re.compile(
+    r"\b(?:back (?:on|in|at|by|monday|tuesday|wednesday|thursday|friday)|return(?:ing)? (?:on|to)|until (?:monday"
+    r"|tuesday"
+    r"|wednesday|thursday|friday)|off (?:today|until|till)|wieder (?:da|im|am|ab|erreichbar)|zuruck (?:am|ab|im)"
+    r"|de retour"
+    r"|vuelvo|volvemos|de vuelta|torno|torniamo|rientro|terug (?:op|in)|weer (?:op|aanwezig)|volto|regresso"
+    r"|absent\w*)\b"
+)
+# What only a machine writes, whatever its headers say.
+AUTO_BODY = re.compile(
+    r"\bticket (?:number|id|no\b|#)|\b(?:case|reference) number\b|\bthis is an auto(?:mated|matic)\b"
+    r"|\bauto(?:matically|-)? ?generated\b|\bdo not reply (?:to this|directly)\b|\bplease do not reply\b"
+    r"|\bwas read on\b|\byour (?:message|e-?mail) (?:has been received|is (?:being )?held|is in quarantine)\b"
+    r"|\bunmonitored (?:mailbox|inbox)\b|\b(?:mailbox|inbox) is (?:un|not )monitored\b|\bautomati(?:sch"
+    r"|c) erstellt\w*"
+    r"|\bautomatisch (?:generier\w*|gegenereerd\w*|verzonden|versendet|bericht\w*)\b|\bvorgangsnummer\b"
+    r"|\bticketnummer\b"
+    r"|\bmessage (?:est )?automatique\b|\bnumero de (?:ticket|dossier|solicitud|caso|pedido)\b"
+    r"|\baccuse de reception\b"
+    r"|\bmensaje automatico\b|\bgenerat[oa] automaticamente\b|\bmessaggio automatico\b|\bmensagem automatica\b"
+    r"|\bgerad[oa] automaticamente\b|\bconfirm (?:that )?you(?: are|re) human\b|\beingangsbestatigung\b"
+)
+AUTO_TITLE = re.compile(
+    r"^(?:read|gelesen|lu|leido|letto|gelezen|lida): |\bwe have received your\b|\bconferma di (?:ricezione|lettura)\b"
+    r"|\bhemos recibido su\b|\bconfirm you are human\b|\b(?:ticket|case|request) ?[#\d\[]|\[(?:ticket|case"
+    r"|request)? ?#"
+    r"|\beingangsbestatigung\b|\baccuse de reception\b|\bontvangstbevestiging\b|\bconfirmacao de rececao\b"
 )
 _MONTHS = {
     1: "january jan januar janvier enero gennaio januari janeiro",
@@ -75,7 +148,25 @@ _DAY_MONTH = re.compile(
 _MONTH_DAY = re.compile(rf"\b({_NAMES})\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (\d{{4}}))?")
 _ISO = re.compile(r"\b(20\d\d)-(\d{1,2})-(\d{1,2})\b")
 _DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(20\d\d|\d\d)?(?!\d)")
-_SLASHED = re.compile(r"\b(\d{1,2})[/-](\d{1,2})[/-](20\d\d|\d\d)\b")
+_WEEKDAYS = (
+    "monday mon montag lundi lunes lunedi maandag segunda",
+    "tuesday tue dienstag mardi martes martedi dinsdag terca",
+    "wednesday wed mittwoch mercredi miercoles mercoledi woensdag quarta",
+    "thursday thu donnerstag jeudi jueves giovedi donderdag quinta",
+    "friday fri freitag vendredi viernes venerdi vrijdag sexta",
+    "saturday sat samstag samedi sabado sabato zaterdag",
+    "sunday sun sonntag dimanche domingo domenica zondag",
+)
+_WEEKDAY = {name: number for number, names in enumerate(_WEEKDAYS) for name in names.split()}
+_WEEKDAY_NAMES = "|".join(sorted(_WEEKDAY, key=len, reverse=True))
+_SLASHED = re.compile(rf"(?:\b({_WEEKDAY_NAMES})[,.]? )?\b(\d{{1,2}})[/-](\d{{1,2}})[/-](20\d\d|\d\d)\b")
+_BACK_ON = re.compile(
+    r"\b(?:back|return\w*|until|till|zuruck|wieder|bis|ab|retour|revien\w+|jusqu'?(?:a|au)|vuelvo|volv\w+"
+    r"|regres\w+|hasta"
+    r"|torn\w+|rientr\w+|fino a|terug|weer|tot|volt\w+|ate)\b[^.!?\n]{0,25}?"
+    rf"\b({_WEEKDAY_NAMES})\b(?:,? (?:the |den |le |el |il |de |dia )?(\d{{1,2}})(?:st|nd|rd|th|\.)?(?!\d))?"
+)
+_LONG_AGO = timedelta(days=180)
 
 
 def is_bounce(subject: str, headers: Mapping[str, str]) -> bool:
@@ -93,10 +184,9 @@ def is_bounce(subject: str, headers: Mapping[str, str]) -> bool:
 
 
 def is_feedback_report(headers: Mapping[str, str]) -> bool:
-    """A complaint that a mailbox provider reports by ARF."""
-    return "report-type=feedback-report" in headers.get("content-type", "").lower().replace('"', "").replace(
-        " ", ""
-    )
+    """A complaint reported by ARF, by its content type; `shared/feedback.py` reads its fields."""
+    kind = headers.get("content-type", "").lower().replace('"', "").replace(" ", "")
+    return "report-type=feedback-report" in kind
 
 
 def is_automatic(headers: Mapping[str, str]) -> bool:
@@ -117,8 +207,20 @@ def return_date(text: str, received: date) -> date | None:
 
     Where day and month can't be told apart, the later one counts: writing late is better than writing early.
     """
-    found = [day for day in _dates(text, received) if received <= day <= received + timedelta(days=366)]
-    return max(found, default=None)
+    named = _dates(text, received)
+    found = [day for day in named if received <= day <= received + timedelta(days=366)]
+    return max(found, default=None) or (_weekday(text, received) if not named else None)
+
+
+def _weekday(text: str, received: date) -> date | None:
+    """The next such weekday, or the one of that number, where a return is named by it alone."""
+    said = _BACK_ON.search(text)
+    if not said:
+        return None
+    ahead = [received + timedelta(days=days) for days in range(1, 32)]
+    same = [day for day in ahead if day.weekday() == _WEEKDAY[said[1]]]
+    numbered = [day for day in same if said[2] and day.day == int(said[2])]
+    return next(iter(numbered or same))
 
 
 def _dates(text: str, received: date) -> list[date]:
@@ -126,17 +228,31 @@ def _dates(text: str, received: date) -> list[date]:
     triples += [(y, str(_MONTH[m]), d) for d, m, y in _DAY_MONTH.findall(text)]
     triples += [(y, str(_MONTH[m]), d) for m, d, y in _MONTH_DAY.findall(text)]
     triples += [(y, m, d) for d, m, y in _DOTTED.findall(text)]
-    for one, other, year in _SLASHED.findall(text):
-        triples += [(year, other, one), (year, one, other)]
     made = [_date(year, int(month), int(day), received) for year, month, day in triples]
-    return [day for day in made if day]
+    return [day for day in (*made, *_slashed(text, received)) if day]
+
+
+def _slashed(text: str, received: date) -> list[date | None]:
+    """Both readings of each, unless one of them, or a weekday beside it, says which way this text writes dates."""
+    found = [(int(one), int(other), year, name) for name, one, other, year in _SLASHED.findall(text)]
+    day_first = [(_date(year, other, one, received), name) for one, other, year, name in found]
+    month_first = [(_date(year, one, other, received), name) for one, other, year, name in found]
+    fits = [
+        all(day is not None and (not name or day.weekday() == _WEEKDAY[name]) for day, name in reading)
+        for reading in (day_first, month_first)
+    ]
+    wanted = [
+        reading for reading, fit in zip((day_first, month_first), fits, strict=True) if fit or not any(fits)
+    ]
+    return [day for reading in wanted for day, _ in reading]
 
 
 def _date(year: str, month: int, day: int, received: date) -> date | None:
-    """The day; in the next year where none is written and it has passed, none if there is no such day."""
+    """The day; where no year is written and it passed long ago, in the next year; none if there is no such day."""
     full = int(year) + (2000 if len(year) == 2 else 0) if year else received.year
     try:
         made = date(full, month, day)
-        return made if year or made >= received else date(full + 1, month, day)
+        passed = not year and made < received - _LONG_AGO
+        return date(full + 1, month, day) if passed else made
     except ValueError:
         return None

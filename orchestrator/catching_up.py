@@ -25,6 +25,7 @@ from shared.owed import note_in
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import watermark
 from shared.ports import ContactView, ReceivedMessage
+from shared.suppression import UNCLEAR
 from shared.telemetry import logger
 
 log = logger("catching_up")
@@ -124,7 +125,7 @@ def _addresses(contact: ContactView) -> list[str]:
 def _not_listed(app: App, connection: sa.Connection, contact: ContactView) -> bool:
     refused = app.kernel.suppression.check(connection, _addresses(contact))
     # One that can't be read, or looks like another, is never written to anyway.
-    return any(one not in refused for one in _addresses(contact))
+    return any(refused.get(one, UNCLEAR) == UNCLEAR for one in _addresses(contact))
 
 
 async def _is_ours(app: App, contact: ContactView) -> bool:

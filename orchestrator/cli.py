@@ -47,6 +47,7 @@ COMMANDS = {
     "effects": "records",
     "reviews": "queues",
     "handoffs": "queues",
+    "handoff": "queues",
     "replies": "queues",
     "metrics": "metrics",
     "user": "users",

@@ -78,6 +78,11 @@ def handoff(escalations: Iterable[Escalation]) -> Escalation | None:
     return next((one for one in escalations if one.priority in {"critical", "high", "medium"}), None)
 
 
+def escalation_of(trigger: Trigger, rules: Rules) -> Escalation:
+    """The row of that trigger."""
+    return _row(trigger, rules)
+
+
 def _by_urgency(one: Escalation) -> tuple[int, int, str]:
     return _URGENCY[one.priority], one.due_minutes, one.trigger
 

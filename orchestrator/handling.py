@@ -4,6 +4,8 @@ unsubscribed · complained · DND ─▶ suppression + stop, under every address
 bounced ─ hard                  ─▶ the same for this address alone
         ─ nobody knows why      ─▶ its sequence stops      ─ soft ─▶ only noted
 replied ─ classified ─ opt-out  ─▶ suppression + stop        ─ a person must act ─▶ handoff
+                     ─ perhaps one ─▶ held + stop, a person confirms (`unclear.py`)
+                     ─ away ─▶ stop until the day after their return (`absences.py`)
                      ─ a human answer ─▶ the sequence stops
 sent, replied ─▶ the CRM is to be told, later and a few at a time (`marks.py`)
 sent to somebody who is on the list ─▶ stopped once more
@@ -17,16 +19,18 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import marks, opt_out_link, rereads, stops
+from orchestrator import absences, marks, opt_out_link, rereads, stops, unclear
+from orchestrator.answers import Asked, draft_in
 from orchestrator.app import App
-from orchestrator.escalation import Escalation, escalate, handoff
+from orchestrator.escalation import escalate, escalation_of, handoff
+from orchestrator.handing_over import About, hand_off_in
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
 from orchestrator.intake import read_lead
 from orchestrator.replies import Classified, action_for, classify, suppresses
 from shared.audit import Entry, append
 from shared.bounce import Bounce, read_report, worst
 from shared.clock import iso
-from shared.effect import Json, canonical, digest
+from shared.effect import canonical
 from shared.errors import Invalid
 from shared.event import Event
 from shared.feedback import Feedback, Meaning, read_feedback
@@ -34,7 +38,6 @@ from shared.foreign import clean
 from shared.lead import Lead, Tier
 from shared.pipeline_schema import campaign, campaign_lead, run_lead
 from shared.pipeline_schema import event as event_table
-from shared.pipeline_schema import handoff as handoff_table
 from shared.pipeline_schema import reply as reply_table
 from shared.schema import inbound
 from shared.telemetry import correlation, logger
@@ -88,7 +91,7 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
     event = _sound(event)
     now = app.kernel.clock.now()
     # Reading an answer takes time that the writer of the database doesn't have.
-    found = classify(event.subject, event.text, received=now.date()) if event.type in ANSWERS else None
+    found = read_answer(event, now)
     report = read_report(event.text) if found and found.reply == "bounce" else ()
     feedback = read_feedback(event.text) if found else None
     found = _of_feedback(feedback, found)
@@ -100,6 +103,14 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
             connection.execute(sa.update(inbound).where(inbound.c.id == inbound_id).values(state="done"))
 
     await app.kernel.store.write(change)
+
+
+def read_answer(event: Event, now: datetime) -> Classified | None:
+    """What it means, if it is an answer."""
+    if event.type not in ANSWERS:
+        return None
+    machine = event.type == "auto_replied"
+    return classify(event.subject, event.text, received=now.date(), told_automatic=machine)
 
 
 def _sound(event: Event) -> Event:
@@ -116,9 +127,9 @@ def _of_feedback(feedback: Feedback | None, found: Classified | None) -> Classif
 def _complained(connection: sa.Connection, event: Event, feedback: Feedback) -> Event:
     """The event about whom the report names: whoever sent it is a mailbox provider, and nobody to be stopped.
 
-    Where somebody we write to sends one, it is about themselves, whatever it names.
+    Where somebody we write to sends one, or it answers a campaign, it is about themselves, whatever it names.
     """
-    if lead_of_address(connection, event.email):
+    if event.type == "replied" or lead_of_address(connection, event.email):
         return event
     known = (one for one in feedback.recipients if lead_of_address(connection, one))
     return replace(event, email=next(iter((*known, *feedback.recipients[:1])), ""), contact_ref="")
@@ -229,7 +240,7 @@ def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: 
     if event.type == "bounced":
         _bounced(app, connection, event, known, now)
     elif event.type in STOPPING or event.stops_contact:
-        _suppress(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
+        suppress_in(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
     elif event.type == "sent":
         _stop_once_more(app, connection, known, now)
 
@@ -240,14 +251,14 @@ def stop_in(app: App, connection: sa.Connection, event: Event, reason: str, now:
     known = _about(connection, event)
     addresses = known.addresses[:1] if reason in stops.OF_AN_ADDRESS else known.addresses
     source = "reply" if event.type in ANSWERS else event.vendor
-    _suppress(app, connection, addresses, reason, source, now)
+    suppress_in(app, connection, addresses, reason, source, now)
 
 
 def _bounced(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
     """The address alone, by the bounce's kind; the person's others may be well."""
     address = known.addresses[:1] if event.email else ()
     if event.bounce == "hard" and app.rules.routing.replies["bounce"].suppress:
-        _suppress(app, connection, address, "bounced", event.vendor, now)
+        suppress_in(app, connection, address, "bounced", event.vendor, now)
     elif event.bounce != "soft":
         for one in address:
             stops.halt_in(connection, one, "bounced", now)
@@ -261,7 +272,7 @@ def _stop_once_more(app: App, connection: sa.Connection, known: Known, now: date
         stops.open_in(connection, address, "mailed after a stop", now, anew=True)
 
 
-def _suppress(
+def suppress_in(
     app: App, connection: sa.Connection, addresses: tuple[str, ...], reason: str, source: str, now: datetime
 ) -> None:
     if not addresses:
@@ -282,60 +293,86 @@ def _answer(
     app: App, connection: sa.Connection, event: Event, known: Known, found: Classified, now: datetime
 ) -> None:
     """Carry out an opt-out at once, and call a person where the table says so."""
-    action = action_for(found, app.rules)
     if found.reply == "bounce":
         _bounced(app, connection, event, known, now)
-    elif suppresses(found, app.rules):
-        _suppress(app, connection, known.addresses, found.reply, "reply", now)
-    elif action.stop_sequence:
-        for address in known.addresses:
-            stops.halt_in(connection, address, found.reply, now)
+    else:
+        # Other mail in the CRM, of somebody we don't know and in words we don't know, is nobody's answer.
+        if known.lead or event.type == "replied" or found.reply != "unknown":
+            carry_out_in(app, connection, known.addresses, found, now)
     identifier = f"{event.vendor}:{event.id}"
     known_reply = sa.select(reply_table.c.event_id).where(reply_table.c.event_id == identifier)
     if connection.execute(known_reply).scalar() is None:
-        values = _reply(event, known, found, action.action, iso(now))
+        values = _reply(app, event, known, found, now)
         connection.execute(sa.insert(reply_table).values({"event_id": identifier, **values}))
         _call_somebody(app, connection, event, known, found, now)
+        _draft(app, connection, event, known, found, now)
 
 
-def _reply(event: Event, known: Known, found: Classified, action: str, now: str) -> dict[str, object]:
+def _draft(
+    app: App, connection: sa.Connection, event: Event, known: Known, found: Classified, now: datetime
+) -> None:
+    """An answer to the answer, for a person to read; only to whom we know, and in the thread it came in."""
+    if known.lead is None or event.type != "replied":
+        return
+    mailbox = str(event.detail.get("mailbox", ""))
+    asked = Asked(
+        f"{event.vendor}:{event.id}",
+        known.lead,
+        known.tier,
+        known.campaign_id,
+        event.email,
+        mailbox,
+        event.reference,
+    )
+    draft_in(app, connection, asked, found, now)
+
+
+def carry_out_in(
+    app: App, connection: sa.Connection, addresses: tuple[str, ...], found: Classified, now: datetime
+) -> None:
+    """In the caller's transaction: what an answer of this class stops."""
+    if suppresses(found, app.rules):
+        suppress_in(app, connection, addresses, found.reply, "reply", now)
+    elif found.to_confirm or found.reply == "unknown":
+        unclear.hold_in(app.kernel, connection, addresses, now)
+    elif found.reply == absences.AWAY or action_for(found, app.rules).stop_sequence:
+        for address in addresses:
+            stops.halt_in(connection, address, found.reply, now)
+
+
+def _reply(app: App, event: Event, known: Known, found: Classified, now: datetime) -> dict[str, object]:
+    back = absences.back_on(found, now.date(), app.rules)
     return {
         "lead_id": known.lead_id,
         "campaign_id": known.campaign_id,
         "class": found.reply,
         "confidence": found.confidence,
         "rule": found.rule,
-        "action": action,
+        "action": action_for(found, app.rules).action,
         "subject": event.subject[:500],
         "text": event.text[:MOST_TEXT],
-        "at": now,
+        "at": iso(now),
+        "email": event.email[:320],
+        "mailbox": str(event.detail.get("mailbox", ""))[:320],
+        "reference": event.reference[:200],
+        "also": canonical(list(found.also)).decode(),
+        "resume_on": back,
     }
 
 
 def _call_somebody(
     app: App, connection: sa.Connection, event: Event, known: Known, found: Classified, now: datetime
 ) -> None:
-    """An answer to a campaign reaches a person also when we don't know whose it is; other mail in the CRM doesn't."""
-    if known.lead is None and event.type != "replied":
-        return
+    """An answer to a campaign reaches a person also when we don't know whose it is; other mail in the CRM doesn't.
+
+    What may be an opt-out always does: until somebody has read it, nobody there is written to.
+    """
     lead = known.lead or Lead(id="", email=event.email)
-    first = handoff(escalate(lead, known.tier, app.rules, found, icp=known.score))
-    if first is not None:
-        _hand_off(connection, event, known, first, now)
-
-
-def _hand_off(connection: sa.Connection, event: Event, known: Known, one: Escalation, now: datetime) -> None:
-    identifier = digest("handoff/v1", event.vendor, event.id, one.trigger)[:24]
-    values = {
-        "lead_id": known.lead_id,
-        "campaign_id": known.campaign_id,
-        "event_id": f"{event.vendor}:{event.id}",
-        "trigger": one.trigger,
-        "destination": ", ".join(one.to),
-        "priority": one.priority,
-        "due_at": iso(one.due(now)),
-        "created_at": iso(now),
-    }
-    connection.execute(sa.insert(handoff_table).values(id=identifier, **values))
-    payload: dict[str, Json] = {"trigger": one.trigger, "to": list(one.to), "priority": one.priority}
-    append(connection, [Entry("handoff.created", identifier, payload)], now)
+    found_ones = escalate(lead, known.tier, app.rules, found, icp=known.score)
+    wanted = [] if known.lead is None and event.type != "replied" else [handoff(found_ones)]
+    if found.to_confirm:
+        wanted.append(escalation_of(unclear.TRIGGER, app.rules))
+    held = found.to_confirm or found.reply == "unknown"
+    about = About(f"{event.vendor}:{event.id}", known.lead_id, known.campaign_id, held=held)
+    for one in dict.fromkeys(one for one in wanted if one):
+        hand_off_in(connection, about, one, now)

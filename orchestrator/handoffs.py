@@ -10,6 +10,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from orchestrator import unclear
 from orchestrator.rules import Rules
 from shared.audit import Entry, append
 from shared.clock import iso
@@ -48,6 +49,9 @@ async def close(
         row = _row(connection, handoff_id)
         if row.state == "closed":
             return False
+        if unclear.decides(row):
+            message = "this may be an opt-out: a person confirms it or takes it back, in the Gatekeeper"
+            raise Invalid(message, field="handoff_id", code="people_only")
         if told_by == AGENT and row.trigger in rules.routing.closed_by_people_only:
             message = (
                 f"a handoff for {row.trigger.replace('_', ' ')} is closed by the person, in the Gatekeeper"
@@ -92,6 +96,7 @@ def _set(
     who |= {"acknowledged_by": person} if step == "acknowledged" else {"closed_by": person}
     if step == "closed" and not row.acknowledged_by:
         who["acknowledged_by"] = person
+    who |= {"note": note} if note else {}
     connection.execute(sa.update(handoff).where(handoff.c.id == row.id).values(state=step, **who))
     payload: dict[str, Json] = {"person": person, "told_by": told_by, "note": note}
     entry = Entry(f"handoff.{step}", str(row.id), payload, told_by or person)

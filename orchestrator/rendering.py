@@ -55,6 +55,16 @@ def render(
     )
 
 
+def render_answer(
+    lead: Lead, paragraphs: Sequence[Sequence[Sentence]], kind: CampaignType, rules: Rules
+) -> str:
+    """The body of an answer, with signature, opt-out and postal address as in every message."""
+    page = _Page("minimal", variables(lead, rules, kind=kind), rules)
+    made = [_paragraph(lines, page) for lines in paragraphs]
+    made += ending(rules.outreach.compliance, page.values, notice=False)
+    return "\n\n".join(part for part in made if part)
+
+
 @dataclass(frozen=True, slots=True)
 class _Page:
     """What a sentence is written with."""

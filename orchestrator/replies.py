@@ -7,14 +7,16 @@ Rules alone decide what stops mail. An opt-out that is the whole answer suppress
 the sequence at once, and a person confirms it. A reply is data: nothing in it is ever followed.
 """
 
-import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from orchestrator.absence import (
+    AUTO_BODY,
     AUTO_SUBJECT,
+    AUTO_TITLE,
+    BACK,
     OUT_BODY,
     OUT_EXTRA,
     OUT_SUBJECT,
@@ -23,10 +25,13 @@ from orchestrator.absence import (
     is_feedback_report,
     return_date,
 )
+from orchestrator.newest import newest_part, read_mail
+from orchestrator.opt_out_phrases import OTHERS, POLITE, WIDE
 from orchestrator.reply_phrases import CONVERSATION, LEFT, NEEDS_YES, NEGATED
 from orchestrator.rules import ReplyAction, ReplyClass, Rules
 from orchestrator.stop_phrases import (
     COURTESIES,
+    DATA_QUESTIONS,
     EXACT_OPT_OUT,
     FUZZY_OPT_OUT,
     HOSTILE,
@@ -36,31 +41,11 @@ from orchestrator.stop_phrases import (
     Sign,
 )
 from orchestrator.titles import fold
-from shared.foreign import clean
+from orchestrator.weariness_phrases import WEARY
+from shared.feedback import read_feedback
 
-MOST = 20_000  # characters that are read; what follows is never the newest part
 _SHORT = 25  # words up to which a sentence that asks to stop is the whole answer
 _ANSWER = re.compile(r"^(?:(?:re|aw|antw|sv|rv|tr|fwd?|wg|vs)\s*(?:\[\d+\])?:\s*)+")
-_QUOTE_HEAD = re.compile(
-    r"^\s*>?\s*(?:on .{5,200}wrote:|am .{5,200}schrieb.{0,80}:|le .{5,200}a ecrit ?:"
-    r"|el .{5,200}escribio ?:|il .{5,200}ha scritto ?:"
-    r"|op .{5,200}schreef.{0,80}:|em .{5,200}escreveu ?:|den .{5,200}skrev.{0,80}:)\s*$"
-)
-_QUOTED_BY = re.compile(r"^.{3,120}<[^>]+@[^>]+> (?:wrote|schrieb|a ecrit|escribio) ?:?\s*$")
-_QUOTE_LINE = re.compile(
-    r"^\s*(?:-{2,} ?(?:original message|urspr.{1,3}ngliche nachricht|message d'origine|mensaje original"
-    r"|messaggio originale|forwarded message|oorspronkelijk bericht|mensagem original) ?-{2,}"
-    r"|_{10,}|begin forwarded message:|(?:from|von|de|da|van): .*@.*|\*from:\*.*)\s*$"
-)
-_SIGNATURE = re.compile(
-    r"^(?:-- ?|__+|sent from my .*|get outlook for .*|von meinem .* gesendet|envoye de mon .*"
-    r"|enviado desde mi .*|inviato da .*)$"
-)
-_HTML = re.compile(r"<(?:html|body|div|p|br|table|span|blockquote)\b[^>]*>", re.IGNORECASE)
-_HIDDEN_HTML = re.compile(
-    r"<(style|script|head|title|blockquote)\b.*?</\1>|<!--.*?-->|<div[^>]*class=\"?gmail_quote.*",
-    re.IGNORECASE | re.DOTALL,
-)
 _SPACED_OUT = re.compile(r"\b(?:[a-z] ){4,}[a-z]\b")
 _SENTENCES = re.compile(r"[.!?;\n]+")
 _YES = frozenset(
@@ -91,42 +76,38 @@ class Classified:
 
 
 def classify(
-    subject: str, text: str, headers: Mapping[str, str] | None = None, *, received: date | None = None
+    subject: str,
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    received: date | None = None,
+    told_automatic: bool = False,
 ) -> Classified:
-    """The one class of a reply. `received` is the day it came, needed to understand a date without a year."""
-    known = {name.lower(): value for name, value in (headers or {}).items()}
-    title = _folded(subject)
-    if is_feedback_report(known):
+    """The one class of a reply, or of a whole message with its headers.
+
+    `received` is the day it came, needed to understand a date without a year. `told_automatic`: the vendor takes it
+    for a machine's, which is believed where nobody shows interest.
+    """
+    mail = read_mail(text)
+    known = {**mail.headers, **{name.lower(): value for name, value in (headers or {}).items()}}
+    title = _folded(subject or mail.subject)
+    report = read_feedback(text)
+    if report.meaning == "complaint" if report else is_feedback_report(known):
         return Classified("complaint", 0.99, "complaint.feedback_report")
     if is_bounce(title, known):
         return Classified("bounce", 0.99, "bounce.delivery_status")
-    newest = _folded(newest_part(text))
+    newest = _folded(newest_part(mail.text))
     topic = _ANSWER.sub("", title)
     # Under "Re:" stands our own subject, which says nothing of theirs, except when it is the opt-out itself.
     own_topic = topic if topic == title or _bare(topic) in EXACT_OPT_OUT else ""
     whole = f"{own_topic}\n{newest}".strip()
+    evidence = "header" if is_automatic(known) else "vendor" if told_automatic else ""
+    machine = bool(evidence) or _by_title(title)
     return (
-        _stopping(own_topic, newest, whole)
-        or _automatic(title, newest, known, received)
+        _stopping(own_topic, newest, whole, machine=machine)
+        or _automatic(title, newest, evidence, received)
         or _conversation(newest or own_topic)
     )
-
-
-def newest_part(text: str) -> str:
-    """What the person wrote now: without quotes, signature and markup, above or below the quoted mail."""
-    plain = _without_html(clean(text[:MOST]))
-    lines = plain.split("\n")
-    kept: list[str] = []
-    for number, line in enumerate(lines):
-        folded = fold(line).strip()
-        if _SIGNATURE.match(folded) and any(part.strip() for part in kept):
-            break
-        if _starts_quote(lines, number):
-            kept += _below(lines[number:])
-            break
-        if not line.lstrip().startswith(">"):
-            kept.append(line)
-    return "\n".join(kept).strip()
 
 
 def action_for(found: Classified, rules: Rules) -> ReplyAction:
@@ -160,29 +141,6 @@ def _folded(text: str) -> str:
     return re.sub(r"[ \t]+", " ", plain).strip()
 
 
-def _without_html(text: str) -> str:
-    if not _HTML.search(text):
-        return text
-    text = _HIDDEN_HTML.sub(" ", text)
-    text = re.sub(r"<(?:br|/p|/div|/tr|/li)\b[^>]*>", "\n", text, flags=re.IGNORECASE)
-    return html.unescape(re.sub(r"<[^>]{0,2000}>", " ", text))
-
-
-def _starts_quote(lines: list[str], number: int) -> bool:
-    """A line that introduces the quoted mail; "On … wrote:" may be wrapped over three lines."""
-    line = fold(lines[number])
-    if _QUOTE_LINE.match(line) or _QUOTED_BY.match(line):
-        return True
-    joined = [fold(" ".join(lines[number : number + span])) for span in (1, 2, 3)]
-    return any(_QUOTE_HEAD.match(text) for text in joined)
-
-
-def _below(lines: list[str]) -> list[str]:
-    """What stands under a quote that marks its lines with ">"; nothing where the quote isn't marked."""
-    marked = [number for number, line in enumerate(lines) if line.lstrip().startswith(">")]
-    return [line for line in lines[marked[-1] + 1 :] if line.strip()] if marked else []
-
-
 def _bare(text: str) -> str:
     """A sentence without punctuation and courtesies."""
     words = re.sub(r"[^\w ]+", " ", text.replace("n't", "nt").replace("'", " "))
@@ -190,25 +148,25 @@ def _bare(text: str) -> str:
 
 
 # ── what stops mail ──────────────────────────────────────────────────────────────────────────────────────
-def _stopping(topic: str, newest: str, whole: str) -> Classified | None:
-    asked = KEEPS.sub(" ", whole)
-    legal = _first(LEGAL, asked)
+def _stopping(topic: str, newest: str, whole: str, *, machine: bool) -> Classified | None:
+    """What ends contact. A machine has had enough of nothing; what it says in so many words counts all the same."""
+    asked = POLITE.sub(" please ", OTHERS.sub(" ", KEEPS.sub(" ", whole)))
     hostile = _first(HOSTILE, asked)
     also = tuple(sign.reply for sign in (hostile,) if sign)
-    if legal:
+    if legal := _first(LEGAL, asked):
         return Classified("legal_threat", legal.confidence, legal.id, also)
-    if (
-        _is_exact(newest)
-        or (_is_exact(topic) and not newest)
-        or (_is_exact(topic) and len(newest.split()) <= _SHORT)
-    ):
+    question = _first(DATA_QUESTIONS, asked)
+    also = (*also, *(sign.reply for sign in (question,) if sign))
+    alone = _is_exact(topic) and (not newest or len(newest.split()) <= _SHORT)
+    if _is_exact(newest) or alone:
         return Classified("unsubscribe", 0.99, "unsubscribe.exact", also)
-    fuzzy = _first(FUZZY_OPT_OUT, asked)
+    signs = (*FUZZY_OPT_OUT, *WIDE, *(() if machine else WEARY))
+    fuzzy = _first(signs, asked)
     if fuzzy or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest)):
-        return Classified(
-            "unsubscribe", 0.85, fuzzy.id if fuzzy else "unsubscribe.sentence", also, to_confirm=True
-        )
-    return Classified(hostile.reply, hostile.confidence, hostile.id) if hostile else None
+        rule = fuzzy.id if fuzzy else "unsubscribe.sentence"
+        return Classified("unsubscribe", 0.85, rule, also, to_confirm=True)
+    found = question or hostile
+    return Classified(found.reply, found.confidence, found.id) if found else None
 
 
 def _is_exact(text: str) -> bool:
@@ -226,26 +184,30 @@ def _first(signs: Iterable[Sign], text: str) -> Sign | None:
 
 
 # ── machines ─────────────────────────────────────────────────────────────────────────────────────────────
-def _automatic(
-    subject: str, newest: str, headers: Mapping[str, str], received: date | None
-) -> Classified | None:
-    """Sure by header or subject; by the body alone where two signs agree and nobody proposes a meeting."""
+def _automatic(subject: str, newest: str, evidence: str, received: date | None) -> Classified | None:
+    """Sure by header or subject; by the vendor's word or the body alone where nobody shows interest."""
     away = OUT_SUBJECT.search(subject) is not None or OUT_BODY.search(newest) is not None
-    by_header, by_subject = is_automatic(headers), AUTO_SUBJECT.search(subject) or OUT_SUBJECT.search(subject)
-    if not (by_header or by_subject):
-        written_by_hand = any(s.reply in {"meeting_request", "positive_interest"} for s in _signs(newest))
-        if not (OUT_BODY.search(newest) and OUT_EXTRA.search(newest)) or written_by_hand:
+    if evidence != "header" and _by_title(subject):
+        evidence = "subject"
+    if evidence not in {"header", "subject"}:
+        by_hand = any(s.reply in {"meeting_request", "positive_interest"} for s in _signs(newest))
+        two_signs = away and OUT_EXTRA.search(newest)
+        if by_hand or not (evidence or two_signs or AUTO_BODY.search(newest)):
             return None
     if LEFT.pattern.search(newest):
         return Classified("left_company", LEFT.confidence, LEFT.id)
     back = return_date(newest, received) if received else None
-    rule = "header" if by_header else "subject" if by_subject else "body"
-    if away or back:
+    rule = evidence or "body"
+    receipt = AUTO_TITLE.search(subject) or AUTO_BODY.search(newest)
+    if away or (not receipt and (back or (evidence and BACK.search(newest)))):
         day = back.isoformat() if back else ""
-        return Classified(
-            "out_of_office", 0.8 if rule == "body" else 0.99, f"out_of_office.{rule}", return_on=day
-        )
+        confidence = 0.99 if rule in {"header", "subject"} else 0.8
+        return Classified("out_of_office", confidence, f"out_of_office.{rule}", return_on=day)
     return Classified("auto_reply", 0.95, f"auto_reply.{rule}")
+
+
+def _by_title(subject: str) -> bool:
+    return any(pattern.search(subject) for pattern in (AUTO_SUBJECT, OUT_SUBJECT, AUTO_TITLE))
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,12 +3,26 @@
 import re
 from collections.abc import Sequence
 
+from orchestrator.refusal_phrases import REFUSALS
 from orchestrator.rules import ReplyClass
 from orchestrator.stop_phrases import Sign, sign
 
 LEFT = sign(
     "left",
     "left_company",
+    r"\bmoved on (?:in|from|to (?:a|another|new|other))\b|\bleft us\b|\b(?:has|have) (?:departed|resigned"
+    r"|been let go)\b|\bformer (?:employee|colleague)\b",
+    r"\bhat (?:uns|das (?:unternehmen|haus)|die firma)\b.{0,25}\bverlassen\b|\bausgeschieden\b|\bnicht (?:mehr"
+    r"|langer) (?:bei|fur|beschaftigt|angestellt)\b|\bim ruhestand\b",
+    r"\bne (?:fais|fait|font|suis|travaille) plus (?:partie|en poste|chez|dans)\b|\ba quitte\b"
+    r"|\bn'est plus (?:en poste|chez|dans|parmi)\b|\bne travaille plus\b",
+    r"\bya no (?:esta|estoy|pertenece|colabora)\b|\b(?:ha dejado|dejo) (?:la empresa|la compania|nuestra)\b"
+    r"|\bha lasciato\b|\bnon (?:fa|faccio) piu parte\b|\bnon (?:lavoro|e) piu (?:in|con|per|presso|qui)\b",
+    r"\b(?:is|ben) niet (?:meer|langer) (?:werkzaam|in dienst)\b|\buit dienst\b|\bwerkt (?:hier |er )?niet (?:meer"
+    r"|langer)\b|\bheeft (?:ons|het bedrijf) verlaten\b",
+    r"\b(?:ja )?nao trabalha (?:mais|connosco|conosco|aqui)\b|\bja nao (?:esta|trabalho|faz parte)\b|\b(?:deixou"
+    r"|saiu d)[ao]? (?:a )?(?:nossa )?empresa\b",
+    r"\b(?:passed away|deceased|verstorben|decede[e]?|fallecio|fallecid\w|e deceduto|overleden|faleceu)\b",
     r"\b(?:doesnt|does not|dont|do not) work (?:here|there|for|at|with)\b.{0,20}(?:anymore|any more"
     r"|any longer|$|\.)",
     r"\bi (?:have|ve)? ?left (?!you|me|a |an |the (?:office|building))[a-z0-9]+",
@@ -32,6 +46,26 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "wrong_person",
         "referral",
+        r"\b(?:you want|you(?:d| would)? need|(?:should|can) go to|belongs (?:to|with)|ask) (?:the|our"
+        r"|my) (?:\w+ )?(?:team|department|desk|office|colleague\w*)\b|\byou want [^.!?\n]{0,40}@",
+        r"\b(?:decisions?|decided|purchas\w+|budget|this|that|it) (?:\w+ ){0,4}(?:is|are|lies"
+        r"|sits) (?:\w+ )?(?:made|taken|handled|decided|owned|run|led|managed)? ?(?:by|with) [a-z]+",
+        r"\b(?:the )?wrong [a-z]+ [a-z]+\b(?=[.!]|$)|\b(?:got|have|reached|contacted|writing to) the wrong\b"
+        r"|\bnot the one who\b|\bdont (?:handle|deal with|decide)\b|\boutside my (?:area|remit|scope)\b",
+        r"\b(?:dafur|hierfur|fur das thema|fur solche \w+)\b.{0,40}\b(?:zustandig|verantwortlich"
+        r"|ansprechpartner\w*)\b|\b(?:zustandig|verantwortlich|ansprechpartner\w*) (?:ist|dafur|hierfur|ware"
+        r"|sind)\b|\bfalsche\w? (?:ansprechpartner\w*|adresse|person|stelle)\b",
+        r"\b(?:qui s'occupe|s'en occupe|en charge|responsable) (?:de|du|des)\b|\bje ne suis pas (?:la|le) (?:bonne"
+        r"|bon)\b|\b(?:adressez|tournez)[- ]vous\b|\bvoyez (?:plutot )?avec\b",
+        r"\b(?:no soy (?:el|la) (?:responsable|indicad\w|adecuad\w)|quien (?:lleva|gestiona|decide)|dirijase a"
+        r"|hable con|escriba a|el responsable es)\b|\bno me encargo\b",
+        r"\b(?:non sono (?:io )?(?:la persona|il responsabile|io)|persona sbagliata|se ne occupa|si occupa di"
+        r"|rivolg\w+ a|contatti (?:il|la)|parli con)\b",
+        r"\b(?:moet je|kun(?:t)? (?:je|u)|kan je|moet u) (?:bij|beter)\b|\bbij mijn collega\b"
+        r"|\bverkeerde persoon\b|\bgaat (?:hier)?over\b|\bniet de juiste (?:persoon|contactpersoon)\b"
+        r"|\bis verantwoordelijk voor\b|\bneem contact op met\b",
+        r"\bnao sou a pessoa (?:certa|indicada|correta)\b|\bfale com\b|\bquem (?:trata|cuida|decide)\b"
+        r"|\bpessoa errada\b|\bcontacte [oa]\b|\bentre em contato com\b",
         r"^(?:please )?(?:talk|speak|reach out|write) to [a-z]+",
         r"\b(?:isnt|is not|not) my (?:area|department|responsibility|job|topic|call|decision)\b"
         r"|\btry (?:our|the|my) \w+ team\b",
@@ -48,6 +82,13 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "passed_on",
         "referral",
+        r"\b(?:forward\w*|pass\w*|send\w*|sent|hand\w*|shar\w+) (?:this |it |your (?:\w+ )?)?(?:on |over "
+        r"|along )?(?:to|with) (?:the|our|my) (?:\w+ )?(?:committee|team|colleague\w*|boss|manager|people"
+        r"|department|head|director|board)\b",
+        r"\bhabe (?:es|das|ihre \w+)\b.{0,30}\b(?:weitergeleitet|weitergegeben)\b|\bgebe (?:es|das"
+        r"|ihre \w+)\b.{0,30}\bweiter\b|\bj'ai (?:transfere|fait suivre)\b|\bho (?:inoltrato|girato)\b"
+        r"|\bheb (?:het|dit|je \w+)\b.{0,25}\bdoorgestuurd\b|\b(?:encaminhei|reencaminhei|vou encaminhar)\b"
+        r"|\bse lo (?:paso|reenvio)\b|\blo giro\b|\bstuur (?:het|dit) door\b",
         r"\bpass(?:ed|ing)? on (?:your|the) (?:details|info|note|message|e-?mail)\b",
         r"\b(?:pass|passed|passing|forward|forwarded|forwarding|hand|handed|send|sent|sending) (?:this|it"
         r"|your (?:\w+ )?(?:e-?mail|note|message|details|info\w*)|you) (?:along|on|over|to (?:my|our"
@@ -69,6 +110,26 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "time",
         "meeting_request",
+        r"\bstop by\b.{0,40}\b(?:office|us|booth|desk)\b|\b(?:week|day|afternoon|morning) of the \d|\b(?:monday"
+        r"|tuesday|wednesday|thursday|friday) (?:works|is good|is fine|suits|at \d)\b",
+        r"\b(?:passt|passen|geht|ginge|hatten sie|haben sie|konnten wir|konnen wir|wollen wir"
+        r"|lassen sie uns)\b.{0,40}\b(?:montag|dienstag|mittwoch|donnerstag|freitag|morgen|woche|uhr|telefonat"
+        r"|termin|gesprach|zeit|telefonieren|sprechen)\b",
+        r"\b(?:zeit|termin) (?:fur|am|um)\b|\b(?:telefonat|treffen|kennenlernen|kurzes gesprach|videocall)\b",
+        r"\b(?:etes[- ]vous|seriez[- ]vous) (?:disponible|libre)\b|\b(?:un|le|pour un) (?:echange|appel"
+        r"|rendez[- ]vous|rdv|point)\b|\bdisponibilites\b|\bon (?:peut|pourrait) (?:se parler|s'appeler"
+        r"|echanger)\b|\bappelez[- ]moi\b",
+        r"\b(?:podemos|podriamos|le va bien|te va bien|le viene bien|tiene hueco|tienes hueco)\b.{0,40}\b(?:hablar"
+        r"|vernos|llamada|reunion\w*|lunes|martes|miercoles|jueves|viernes|llamarnos)\b|\b(?:llameme|llamame"
+        r"|una llamada|una reunion|agenda|videollamada)\b",
+        r"\b(?:possiamo|potremmo|ci possiamo)\b.{0,25}\b(?:sentirci|sentire|vederci|parlare|parlarne|incontrarci"
+        r"|fissare)\b|\bsentiamoci\b(?! (?:a|tra|fra|in|dopo|piu) )|\bmi chiami\b|\b(?:una|in) (?:call|chiamata"
+        r"|videochiamata|riunione)\b",
+        r"\b(?:kunnen|zullen|kan|konden) we\b.{0,40}\b(?:bellen|afspreken|spreken|overleggen|maandag|dinsdag"
+        r"|woensdag|donderdag|vrijdag)\b|\bbel (?:me|mij|ons)\b|\beven bellen\b|\bafspraak\b|\bwanneer (?:heb"
+        r"|heeft) (?:je|u) tijd\b",
+        r"\b(?:podemos|poderiamos|pode ser|da para)\b.{0,40}\b(?:falar|conversar|reunir|marcar|agendar|segunda"
+        r"|terca|quarta|quinta|sexta|ligar)\b|\b(?:ligue-me|me ligue|uma (?:chamada|reuniao|call)|marcar)\b",
         r"\b(?:can|could|would|shall|should) (?:you|we) (?:do|meet|talk|speak|chat"
         r"|make)\b.{0,30}\b(?:monday|tuesday|wednesday|thursday|friday|tomorrow|next|this|am|pm|\d{1,2})\b",
         r"\bset up \d+ min\w*\b|\bcalendly\b|\byour (?:calendar|availability)\b|\bmy calendar\b",
@@ -95,6 +156,26 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "interested",
         "positive_interest",
+        r"\b(?:im|i am|we are|were) (?:all )?(?:very |quite )?(?:keen|intrigued|curious)\b|\bcount (?:me|us) in\b"
+        r"|\b(?:glad|pleased|happy) (?:i did|you (?:wrote|reached|asked|got in touch))\b|\blooking (?:at|for"
+        r"|into) (?:exactly|just|precisely|something like) (?:this|that|it)?\b",
+        r"\byes\b.{0,30}\b(?:topic|interesting|relevant|timely|for us)\b|\bworth a (?:look|chat|conversation|call"
+        r"|try)\b|\bshow me (?:more|what)\b|\b(?:you|are you) in\?|\bneed a replacement\b|\bwe(?:re"
+        r"| are)? (?:in the market|evaluating|actively looking)\b|\bconsider me interested\b|\blets do (?:it"
+        r"|this)\b",
+        r"\b(?:ja|gerne|spannend|interessant)\b(?!.{0,12}\b(?:nicht|kein)).{0,40}\b(?:interess\w+|thema|mehr"
+        r"|erfahren|horen|fur uns|relevant)\b|\bhort sich (?:gut|interessant|spannend) an\b"
+        r"|\bkommt (?:genau )?richtig\b|\bsehr interess\w+\b|\binteresse (?:haben|hatten|besteht|geweckt)\b",
+        r"\b(?:nous|m'|cela m'|ca m') ?interess\w+\b|\b(?:vivement|tres) interess\w+\b|\bavec (?:grand )?plaisir\b"
+        r"|\bcela tombe (?:bien|a pic)\b|\bvolontiers\b|\bpourquoi pas\b",
+        r"\b(?:nos|me) (?:interesa|interesaria|gustaria)\b|\b(?:muy|bastante) interes\w+\b|\bme encantaria\b"
+        r"|\bcuenteme mas\b|\bcuentame mas\b|\bque (?:bien|oportuno)\b|\bestamos interesad\w+\b",
+        r"\b(?:ci|mi) (?:interessa|interesserebbe|piacerebbe)\b|\bmolto (?:interess\w+|volentieri)\b"
+        r"|\bcome procediamo\b|\bcon piacere\b|\bsembra (?:interessante|utile)\b",
+        r"\b(?:lijkt|klinkt) (?:me|mij|ons)? ?(?:erg |heel )?(?:interessant|goed|leuk|nuttig)\b|\b(?:we"
+        r"|wij) hebben (?:wel )?interesse\b|\bgraag meer\b|\bzeker interess\w+\b|\bheel graag\b",
+        r"\b(?:interessa-nos|interessa-me|nos interessa|me interessa|gostaria de saber|gostava de saber"
+        r"|parece (?:bom|interessante|util)|muito interess\w+|com todo o gosto|tenho todo o interesse)\b",
         r"\bcurious (?:to|about|how)\b",
         r"\bsounds relevant\b|\bwhy not\b",
         r"\bgerne mehr\b|\bja,? gerne\b",
@@ -118,6 +199,12 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "pricing",
         "pricing_objection",
+        r"\b(?:spend|spending|expens\w+|out of our league|investment|too much for us|cheaper|bill\w*"
+        r"|subscription fee)\b|\bcant justify\b",
+        r"\b(?:kostenpunkt|preisliste|konditionen|was kostet|zu kostspielig|unser budget)\b|\b(?:combien|budget"
+        r"|trop cher|couteux|grille tarifaire)\b|\b(?:cuanto|tarifas?|demasiado caro|presupuestos?)\b"
+        r"|\b(?:quanto costa|quanto viene|troppo caro|listino|tariff\w+|budget)\b|\b(?:hoeveel kost|wat kost"
+        r"|te duur|tarief|tarieven|prijslijst)\b|\b(?:quanto custa|preco\w*|precos|muito caro|orcamento|tabela)\b",
         r"\b(?:do|would|will) you charge\b|\bwhat(?:'s| is|s) the damage\b|\bzu teuer\b",
         r"\b(?:pric(?:e|es|ing|ey)|costs?|how much|quote|quotation|discount|expensive|afford"
         r"|budget(?! cycle)|fees?|rates)\b",
@@ -130,6 +217,17 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "security",
         "security_question",
+        r"\b(?:privacy policy|data protection|subprocessors?|sub-processors?|vendor (?:risk|assessment|security)"
+        r"|scim|infosec|ciso|tisax|bsi|c5|nis2|hosted in|data cent(?:er|re)|eu hosting|retention polic\w+)\b",
+        r"\b(?:av-?vertrag|auftragsverarbeit\w*|serverstandort|wo (?:liegen|werden)\b.{0,25}\bdaten"
+        r"|informationssicherheit|zertifizier\w*)\b",
+        r"\b(?:hebergement|heberge\w+|rgpd|sous-traitan\w+|ou sont (?:stockees|hebergees)|securite (?:des donnees"
+        r"|informatique))\b|\b(?:donde (?:se )?(?:alojan|almacenan|guardan)|seguridad de (?:los )?datos"
+        r"|encargado del tratamiento|cifrad\w+)\b",
+        r"\b(?:dove (?:sono|vengono) (?:conservati|ospitati|salvati)|sicurezza dei dati|conforme al gdpr"
+        r"|certificazion\w+|crittograf\w+)\b|\b(?:waar (?:staan|worden)\b.{0,25}\b(?:data|gegevens)"
+        r"|verwerkersovereenkomst|informatiebeveiliging|avg-proof|versleutel\w*)\b|\b(?:onde (?:ficam"
+        r"|sao)\b.{0,20}\bdados|seguranca (?:dos dados|da informacao)|encriptad\w+|criptografad\w+)\b",
         r"\bwhere (?:is|are|do you (?:store|keep|host))\b.{0,20}\bdata\b",
         r"\b(?:soc ?2|iso ?27001|hipaa|pen(?:etration)? ?test\w*|security (?:review|questionnaire|audit"
         r"|team|posture|polic\w*|cert\w*)|data (?:residency|processing agreement|security|storage)|dpa"
@@ -148,6 +246,14 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "technical",
         "technical_question",
+        r"\b(?:does|do|can|will|could) (?:it|the \w+|your \w+|this|you)\b.{0,50}\b(?:sync|retry|record|field"
+        r"|salesforce|hubspot|endpoint|import|export|dedup\w*|webhook|crm|mapping|custom objects?|sandbox|latency"
+        r"|rate limits?)\b[^.\n]{0,60}\?",
+        r"\b(?:funktioniert das|unterstutzt (?:ihr|das|die)|lasst sich das|welche daten(?:quellen|bank)"
+        r"|wie lauft)\b|\b(?:est-ce (?:que c'est )?compatible|prenez[- ]vous en charge|se connecte[- ]t[- ]il)\b"
+        r"|\b(?:es compatible|se conecta|se integra|soporta)\b|\b(?:si integra|e compatibile|supporta"
+        r"|si collega)\b|\b(?:werkt (?:het|dit) (?:ook )?met|ondersteun\w+|koppel\w+)\b|\b(?:integra(?:-se)? com"
+        r"|e compativel|suporta|liga(?:-se)? a)\b",
         r"\b(?:how (?:does|do|would|exactly)|what (?:tech|stack|model|llm)|technical (?:details?|question"
         r"|documentation|spec\w*)|documentation|architecture|on[- ]prem\w*|self[- ]host\w*)\b",
         r"\bwie (?:genau )?funktioniert\b|\bcomment (?:ca |cela )?(?:marche|fonctionne)\b"
@@ -156,6 +262,21 @@ CONVERSATION: Sequence[Sign] = (
     sign(
         "info",
         "need_more_info",
+        r"\b(?:haben sie|gibt es|schicken sie|senden sie)\b.{0,40}\b(?:broschure\w*|referenzen|referenz"
+        r"|prasentation|unterlagen|info\w*|fallstudie\w*|beispiele|material\w*|website|details)\b",
+        r"\b(?:envoyez|envoyer|auriez[- ]vous|avez[- ]vous|transmettre)\b.{0,40}\b(?:documentation|brochure"
+        r"|presentation|plaquette|references?|exemples?|infos?|informations?|details|etude de cas)\b",
+        r"\b(?:envi\w+|mand\w+|tien\w+|puede\w*|podria\w*)\b.{0,40}\b(?:informacion|folleto|presentacion"
+        r"|referencias|ejemplos|caso de exito|casos|detalles|documentacion|dossier)\b",
+        r"\b(?:invi\w+|mand\w+|avete|potete|puo)\b.{0,40}\b(?:informazioni|brochure|presentazione|referenze|esempi"
+        r"|dettagli|documentazione|materiale|casi)\b",
+        r"\b(?:stuur\w*|heb je|heeft u|hebben jullie|kun je|kunt u)\b.{0,40}\b(?:informatie|brochure|presentatie"
+        r"|referenties|voorbeelden|details|documentatie|case)\b|\b(?:envi\w+|mand\w+|tem"
+        r"|pode\w*)\b.{0,40}\b(?:informac\w+|brochura|apresentacao|referencias|exemplos|detalhes|documentacao"
+        r"|caso)\b",
+        r"\b(?:what|how) (?:is|are|would|does) (?:it|this|that|you\w*) (?:about|exactly|different|do)\b"
+        r"|\bwhats your number\b|\b(?:more|some) (?:background|detail|information|examples)\b|\bwhat (?:results"
+        r"|numbers|companies|customers)\b.{0,40}\?",
         r"\bone[- ]pager\b|\bsomething (?:i|we) can read\b",
         r"\b(?:send|share|provide|forward|e-?mail)\b(?: me| us| over| along)*(?: some| any| the| a| more"
         r"| your| further| additional)*\b.{0,15}\b(?:info\w*|details?|deck|case stud\w+|brochure"
@@ -170,82 +291,7 @@ CONVERSATION: Sequence[Sign] = (
         r"\bpiu (?:info\w*|dettagli)\b|\bmaggiori informazioni\b",
         r"\bmeer info\w*\b",
     ),
-    sign(
-        "has_one",
-        "already_have_solution",
-        r"\b(?:built|build|have|has) (?:\w+ ){1,3}(?:internally|ourselves|of our own)\b",
-        r"\b(?:we|i)(?:'ve| have|ve)? (?:already|currently) (?:have|use|using|work|got|run|built|are using"
-        r"|partner\w*|working)\b",
-        r"\balready (?:have|using|use|work(?:ing)? with|covered|in place|got|sorted|solved)\b",
-        r"\bwe use [a-z0-9]+\b",
-        r"\b(?:happy|satisfied|good|fine|set) with (?:our|what we|the|my|[a-z]+$)",
-        r"\b(?:built|build|do|handle|doing) (?:this |it |that )?in[- ]?house\b",
-        r"\b(?:current|existing) (?:vendor|provider|solution|tool|partner|supplier|agency)\b",
-        r"\bunder contract\b|\block(?:ed)? in(?:to)?\b.{0,20}\bcontract\b",
-        r"\ball set\b|\bwere covered\b",
-        r"\b(?:haben|nutzen|verwenden) (?:wir )?(?:bereits|schon)\b|\bbereits (?:eine losung|im einsatz"
-        r"|versorgt)\b",
-        r"\bnous (?:avons|utilisons) deja\b|\bdeja (?:equipes?|une solution)\b",
-        r"\bya (?:tenemos|usamos|utilizamos|contamos)\b",
-        r"\babbiamo gia\b|\bgia (?:utilizziamo|usiamo)\b",
-        r"\bwe hebben al\b|\bal een oplossing\b",
-        r"\bja (?:temos|usamos|utilizamos)\b",
-    ),
-    sign(
-        "later",
-        "bad_timing",
-        r"\b(?:try|contact|ping|email|call|ask) (?:me|us) (?:again|back|later)\b",
-        r"\b(?:until|after|till) (?:q[1-4]|january|february|march|april|may|june|july|august|september"
-        r"|october|november|december)\b|\bheads down\b",
-        r"\bin (?:two|three|four|five|six|nine|twelve|a few|a couple of) (?:weeks|months)\b",
-        r"\bim (?:herbst|fruhjahr|fruhling|sommer|winter|januar|februar|marz|april|mai|juni|juli|august"
-        r"|september|oktober|november|dezember)\b|\bspater (?:noch ?mal|wieder)\b",
-        r"\ben (?:janvier|fevrier|mars|avril|juin|juillet|aout|septembre|octobre|novembre|decembre|enero"
-        r"|febrero|marzo|abril|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b",
-        r"\bnot (?:right )?now\b|\bnot (?:interested )?(?:at (?:this|the) (?:time|moment|point)|currently"
-        r"|today|yet|this (?:quarter|year|month))\b|\bnot interested (?:right )?now\b",
-        r"\b(?:next|following) (?:quarter|year|month|spring|summer|fall|autumn|winter)\b",
-        r"\b(?:circle|check|come|reach|get|follow|touch|ping|try|contact|connect|talk|reconnect|revisit"
-        r"|write)\b.{0,30}\b(?:in|after|around|by|mid|early|late|until)\b.{0,15}\b(?:q[1-4]|january"
-        r"|february|march|april|may|june|july|august|september|october|november|december|\d+ (?:weeks?"
-        r"|months?)|a (?:few |couple of )?(?:weeks?|months?)|the (?:new year|summer|holidays?|fall)"
-        r"|20\d\d)\b",
-        r"\b(?:circle|check|come|reach|get) back (?:later|in|after|next|to me (?:in|later|next))\b",
-        r"\b(?:bad|wrong|poor|not the (?:right|best)|not a good) tim(?:e|ing)\b",
-        r"\b(?:too|very|really|quite|super|swamped|crazy) busy\b|\bswamped\b|\bno bandwidth\b|\bon hold\b",
-        r"\b(?:maybe|perhaps) later\b|\blater this year\b|\brevisit\b|\bbudget cycle\b|\bin q[1-4]\b",
-        r"\b(?:spater|im moment nicht|derzeit nicht|aktuell (?:nicht|kein)|zurzeit nicht|nachstes (?:jahr"
-        r"|quartal)|nachsten monat)\b",
-        r"\b(?:plus tard|pas (?:pour l'instant|maintenant|le moment)|l'annee prochaine|prochain trimestre)\b",
-        r"\b(?:mas adelante|ahora no|no es (?:el )?(?:buen )?momento|proximo (?:ano|trimestre|mes)"
-        r"|por ahora no)\b",
-        r"\b(?:piu avanti|non (?:ora|adesso|al momento)|in futuro)\b|\b(?:later misschien|nu niet"
-        r"|volgend (?:jaar|kwartaal))\b",
-        confidence=0.8,
-    ),
-    sign(
-        "no",
-        "not_interested",
-        r"\b(?:were|we are|im|i am|all) good\b(?!.{0,20}\b(?:to go|with that|time)\b)",
-        r"\b(?:isnt|is not|dont think (?:this|it|thats)(?: is|s)?|nicht) (?:\w+ )?(?:for|fur) (?:us|me"
-        r"|uns)\b",
-        r"\bnot (?:\w+ )?interested\b|\bno interest\b|\bnot of interest\b|\buninterested\b",
-        r"\bno,? (?:thanks?|thank you|thx|ty)\b|\bthanks?,? but no\b|\bno,? but thanks\b",
-        r"^(?:no|nope|nah|pass|hard pass|no pass|not for (?:us|me))$",
-        r"\b(?:ill|we'?ll|well|i will|we will|going to|gonna|have to|i'll) (?:have to )?pass\b"
-        r"(?! (?:this|it|that|your|along|you|them)\b)(?! on (?:your|the) (?:details|info|note|message"
-        r"|e-?mail))",
-        r"\bnot (?:for us|for me|a (?:good |great )?(?:fit|match|priority)|relevant|something we|looking"
-        r"|needed|what we need|in the market|applicable)\b",
-        r"\b(?:do not|dont|no) (?:have (?:a|any) )?need\b|\bnot needed\b|\bdecline\b",
-        r"\bkein(?:en|e)? (?:interesse|bedarf)\b|\bnicht interessiert\b|\bnein,? danke\b"
-        r"|\bkommt (?:fur uns )?nicht in frage\b",
-        r"\bpas interesse(?:e|s)?\b|\bnon,? merci\b|\bpas besoin\b|\bne (?:nous|m') ?interesse pas\b",
-        r"\bno (?:me|nos|estoy|estamos) interes\w*\b|\bno,? gracias\b|\bno necesit\w+\b",
-        r"\bnon (?:sono|siamo|mi|ci) interess\w*\b|\bno,? grazie\b",
-        r"\b(?:geen interesse|niet geinteresseerd|nee,? (?:bedankt|dank))\b",
-        r"\bnao (?:tenho|temos|estou|estamos) interess\w*\b|\bnao,? obrigad[oa]\b",
-    ),
+    *REFUSALS,
 )
 
 # Classes that are only believed in words that aren't negated or asked.

@@ -23,6 +23,7 @@ from shared.lead import Lead
 from shared.pipeline_schema import campaign, campaign_lead, event, lead, run_lead
 from shared.pipeline_schema import run as run_table
 from shared.ports import LeadPage
+from shared.suppression import UNCLEAR
 from shared.telemetry import logger
 
 log = logger("research")
@@ -155,7 +156,7 @@ def standing_of(
     last = _contacted(connection, list(leads))
     return {
         identifier: Standing(
-            suppressed=suppressed.get(found.email) == "suppressed",
+            suppressed=suppressed.get(found.email) in {"suppressed", UNCLEAR},
             bounced=identifier in bounces,
             contacted_days_ago=(now - parse(last[identifier])).days if identifier in last else -1,
         )

@@ -27,11 +27,12 @@ ReplyClass = Literal[
     "technical_question", "need_more_info", "already_have_solution", "bad_timing",
     "not_interested", "unknown",
 ]  # fmt: skip
+MACHINES = frozenset[ReplyClass]({"bounce", "out_of_office", "auto_reply"})
 Trigger = Literal[
     "competitor_employee", "enterprise", "c_level", "customer", "legal_threat", "opt_out_to_confirm",
     "negative_reply", "pricing", "security", "buying_signal", "meeting_request", "demo_request",
     "technical_question", "integration", "unclear_reply", "top_score", "many_touches", "engagement_change",
-    "persona_mismatch",
+    "persona_mismatch", "returned",
 ]  # fmt: skip
 # What a template may name; a variable that is none of these is refused when the file is read.
 VARIABLES = vocabulary("""lead.first_name lead.last_name lead.title lead.company lead.industry
@@ -93,6 +94,16 @@ class CatchingUp(Strict):
     pages: Annotated[int, Field(ge=10, le=1_000)] = 100
 
 
+class SecondOpinion(Strict):
+    """How a model is asked about a reply: within which time, with how much of it, and how sure it has to be."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 5
+    longest_text: Annotated[int, Field(ge=100, le=20_000)] = 4_000
+    longest_answer: Annotated[int, Field(ge=50, le=10_000)] = 500
+    at_least: Annotated[float, Field(ge=0, le=1)] = 0.8
+    at_once: Annotated[int, Field(ge=1, le=100)] = 10
+
+
 class RoutingRules(Strict):
     """routing.yaml."""
 
@@ -105,6 +116,7 @@ class RoutingRules(Strict):
     closed_by_people_only: frozenset[Trigger] = frozenset()
     response_times: dict[str, Span]
     catching_up: CatchingUp = CatchingUp()
+    second_opinion: SecondOpinion = SecondOpinion()
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -202,6 +214,19 @@ class Template(Strict):
         return self
 
 
+class AnswerRules(Strict):
+    """answers.yaml: paragraphs of sentences by class of reply, and the classes that policy lets out."""
+
+    by_policy: frozenset[ReplyClass] = frozenset()
+    drafts: dict[ReplyClass, Annotated[tuple[tuple[Line, ...], ...], Field(min_length=2)]]
+
+    @model_validator(mode="after")
+    def _drafted(self) -> Self:
+        if missing := sorted(self.by_policy - self.drafts.keys()):
+            raise ValueError(f"by_policy names classes without a draft: {', '.join(missing)}")
+        return self
+
+
 @dataclass(frozen=True)
 class Rules:
     """All of it, as one value that pure functions take."""
@@ -212,6 +237,7 @@ class Rules:
     schedules: ScheduleRules
     templates: Mapping[CampaignType, Template]
     free_mail: frozenset[str]
+    answers: AnswerRules
 
     @cached_property
     def competitor_names(self) -> frozenset[str]:
@@ -235,14 +261,27 @@ def load_rules(folder: Path) -> Rules:
         templates[name] = template
     outreach = read_yaml(folder / "outreach.yaml", OutreachRules)
     _refuse_unfit(folder, outreach, templates)
+    routing = read_yaml(folder / "routing.yaml", RoutingRules)
+    answers = read_yaml(folder / "answers.yaml", AnswerRules)
+    _refuse_answers(folder, routing, answers)
     return Rules(
         scoring=read_yaml(folder / "scoring.yaml", ScoringRules),
         outreach=outreach,
-        routing=read_yaml(folder / "routing.yaml", RoutingRules),
+        routing=routing,
+        answers=answers,
         schedules=read_yaml(folder / "schedules.yaml", ScheduleRules),
         templates=templates,
         free_mail=frozenset(read_yaml(folder / "safety.yaml", SafetyFile).free_mail),
     )
+
+
+def _refuse_answers(folder: Path, routing: RoutingRules, answers: AnswerRules) -> None:
+    """`ConfigError` for an answer to who ended contact or is a machine, and for a policy the table doesn't allow."""
+    silent = {name for name, row in routing.replies.items() if row.suppress} | MACHINES
+    if wrong := sorted(silent & answers.drafts.keys()):
+        raise ConfigError(f"{folder / 'answers.yaml'}: nobody is answered there: {', '.join(wrong)}")
+    if wrong := sorted(name for name in answers.by_policy if routing.replies[name].automation != "full"):
+        raise ConfigError(f"{folder / 'answers.yaml'}: by_policy needs automation: full: {', '.join(wrong)}")
 
 
 def _refuse_unfit(folder: Path, outreach: OutreachRules, templates: Mapping[CampaignType, Template]) -> None:

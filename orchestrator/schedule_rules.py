@@ -14,6 +14,8 @@ Schedule = Literal[
     "daily_report",
     "weekly_report",
     "monthly_report",
+    "handoff_times",
+    "absences",
 ]
 A_MONTH = 31 * 24 * 60
 

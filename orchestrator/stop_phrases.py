@@ -47,7 +47,9 @@ EXACT_OPT_OUT = frozenset(
     |i want to opt out|i would like to opt out|do not write to me again|dont write to me again
     |do not contact|cease contact|cease all contact|lose my email|lose my email address|lose my number
     |cancel my subscription|end my subscription
-    |abmelden|abbestellen|austragen|stopp|stop mails|keine mails mehr|keine emails mehr|keine e mails mehr
+    |abmelden|abbestellen|austragen|entfernen|loschen
+    |meine adresse entfernen|meine adresse loschen|avregistrera mig
+    |stopp|stop mails|keine mails mehr|keine emails mehr|keine e mails mehr
     |keine weiteren mails|keine werbung|keine werbung mehr
     |nehmen sie mich von der liste|nehmen sie mich aus dem verteiler|aus dem verteiler nehmen
     |loschen sie mich|tragen sie mich aus|ich mochte mich abmelden|hiermit melde ich mich ab
@@ -65,6 +67,14 @@ EXACT_OPT_OUT = frozenset(
     |stop met mailen
     |remova me|remover|descadastrar|cancelar inscricao|me remova da lista|pare de me enviar emails
     |nao me escreva mais
+    |unsubscribe all|stop all|stopall|stop emails|stop email|no emails|delete me|delete my email|take my name off
+    |get me off this list|get me off your list|cancel|quit|end|off|i am out|count me out|abmeldung|abbestellung
+    |kundigen|raus|bitte raus|keine mails|keine emails|keine e mails|se desinscrire|se desabonner|me retirer
+    |me supprimer|supprimez moi|retirez moi|stop pub|cancelar|eliminar|borrar|borrame|eliminame|borreme|elimineme
+    |quiteme|sacame|saqueme|desuscribir|darse baja|cancellare|cancellarsi|rimuovere|toglimi|toglietemi|eliminatemi
+    |verwijderen|verwijder mij|verwijder me|haal me eraf|haal mij eraf|meld mij af|meld me af|uitschrijven graag
+    |sair|excluir|exclua me|retire me|remover me|tire me da lista|cancelar subscricao|avsluta|ta bort mig|fjern mig
+    |slett meg|poista|lopeta|odhlasit|wypisac|wypisz|отписаться|отпишите меня|стоп|取消|停止
     |wypisz mnie|avregistrera|avmeld|frameld|退订|取消订阅|配信停止""".replace("\n", "")
     .replace("    ", "")
     .split("|")
@@ -90,6 +100,8 @@ KEEPS = re.compile(
     r"|not)(?: want(?:ed)?)?(?: to)?(?: please)? "
     r"(?:remove me|take me off|unsubscribe|be removed|opt out|stop (?:sending|emailing|writing"
     r"|the))\b(?: me)?"
+    r"|\b(?:dont|do not|didnt|did not) (?:want|mean|intend) to (?:stop|unsubscribe|opt out)\b(?: receiving| getting)?"
+    r"|\b(?:schrijf|meld|haal)\b.{0,15}\bniet\b.{0,6}\b(?:uit|af)\b|\bmeld\w* (?:sie )?mich (?:\w+ )?nicht ab\b"
     r"|\bnicht (?:abmelden|austragen|abbestellen)\b|\bne me (?:desinscrivez|desabonnez|retirez"
     r"|supprimez) pas\b|\bno me (?:den|de|elimine|quite) (?:de )?baja\b"
 )
@@ -103,7 +115,7 @@ LEGAL = (
         r"\b(?:hear from|forward\w*|hand\w*|pass\w*|report\w*|involv\w*|call\w*|contact\w*)\b.{0,25}"
         r"\b(?:my|our) (?:lawyers?|attorneys?|solicitors?|legal (?:team|department|counsel))\b",
         r"\blegal (?:action|steps|proceedings|consequences)\b",
-        r"\bcease and desist\b",
+        r"\bcease and desist\b(?!.{0,15}\b(?:e-?mail|mail|contact|writ|send|messag))",
         r"\b(?:sue|suing) (?:you|your)\b",
         r"\bin court\b",
         r"\bsmall claims\b",
@@ -115,6 +127,12 @@ LEGAL = (
     sign(
         "authority",
         "legal_threat",
+        r"\b(?:sending|sent|forward\w*|referr\w*|tak\w+|complain\w*|report\w*|go(?:ing)? to)\b.{0,40}\b(?:the ico"
+        r"|ico|ftc|cnil|aepd|regulators?|authorit\w+|legal counsel|ombudsman|data protection)\b",
+        r"\b(?:beschwer\w*|melde\w*|anzeig\w*)\b.{0,40}\b(?:behorde|bundesnetzagentur|verbraucherzentrale"
+        r"|datenschutz\w*)\b",
+        r"\b(?:plainte|denuncia\w*|reclamo|klacht|queixa|segnal\w+)\b.{0,40}\b(?:cnil|aepd|garante|autorite\w*"
+        r"|autoridad\w*|autoridade\w*|autoriteit\w*|anpd|cnpd)\b",
         r"\b(?:report|complain|complaint)\w*\b.{0,60}\b(?:ico|ftc|cnil|authority|regulator|commissioner"
         r"|dpa)\b",
         r"\bdata protection authority\b|\binformation commissioner\b",
@@ -124,6 +142,15 @@ LEGAL = (
     sign(
         "statute",
         "legal_threat",
+        r"\b(?:conformement au|en vertu du|au titre du|gemass|gema(?:ss)? der|nach|laut|en virtud del|conforme al"
+        r"|segun el|ai sensi del|in base al|op grond van|krachtens|nos termos d[ao]|ao abrigo d[ao]|under|per"
+        r"|pursuant to|according to)\b.{0,25}\b(?:gdpr|rgpd|dsgvo|ds-gvo|avg|lgpd|pecr|casl|uwg|ccpa)\b",
+        r"\b(?:uwg|ds-?gvo)\b.{0,60}\b(?:verst\w+|unzulassig|rechtswidrig|verboten|abmahn\w*|auskunft)\b"
+        r"|\b(?:verst\w+|unzulassig\w*|rechtswidrig\w*|verboten\w*)\b.{0,60}\b(?:uwg|ds-?gvo)\b|§ ?7\b",
+        r"\b(?:auskunft (?:nach|gem\w*|uber)|auskunftsersuchen|droit d'acces|l'acces a mes donnees"
+        r"|l'effacement de mes donnees|derecho de (?:acceso|supresion)|diritto (?:di accesso|alla cancellazione"
+        r"|all'oblio)|recht op (?:inzage|vergetelheid)|direito (?:de acesso|ao apagamento))\b",
+        r"\b(?:pecr|casl|can-?spam|tcpa)\b.{0,40}\b(?:clear|prohibit\w*|appl\w+|require\w*|forbid\w*)\b",
         r"\bbreak\w* the law\b|\bagainst the law\b(?![^.!\n]*\?)|\b(?:this|it|that) is (?:\w+ )?illegal\b",
         r"\bcan[- ]?spam\b",
         r"\b(?:violat\w+|breach\w*|illegal|unlawful)\b.{0,40}\b(?:gdpr|dsgvo|rgpd|law|pecr|casl"
@@ -136,18 +163,30 @@ LEGAL = (
         r"\bright to (?:erasure|be forgotten|object|access)\b",
         r"\bsubject access request\b|\bdsar\b",
         r"\billegal(?:er)? (?:spam|werbung)\b",
+        r"\b(?:delete|erase|remove|destroy) (?:all )?(?:of )?(?:my|our) (?:personal )?(?:data|information|records)\b"
+        r"|\bwhat (?:personal )?data do you (?:hold|have|store)\b|\bdata (?:subject|access|deletion"
+        r"|erasure) request\b",
+        r"\bl(?:o|oe)sch\w* (?:sie )?(?:bitte )?(?:alle )?meine (?:\w+ )?daten\b"
+        r"|\bmeine (?:\w+ )?daten (?:zu )?l(?:o|oe)sch\w*",
+        r"\b(?:supprim|effac)\w+ (?:toutes )?mes donnees\b|\b(?:borr|elimin|suprim)\w+ mis datos\b"
+        r"|\bcancell\w+ i miei dati\b"
+        r"|\bverwijder\w* mijn (?:\w+ )?gegevens\b|\b(?:apag|elimin)\w+ os meus dados\b",
     ),
+)
+# Where we have it from, and what we have: a right, which somebody who only wants to be left alone needn't use.
+DATA_QUESTIONS = (
     sign(
         "data_question",
         "legal_threat",
+        r"\bwie (?:sind|kommen) sie an meine\b|\bwoher (?:haben|stammen)\b.{0,20}\b(?:meine|adresse|daten)\b",
+        r"\bde donde (?:han|ha) (?:sacado|obtenido)\b|\bonde (?:obteve|conseguiu|arranjou|arranjaram)\b"
+        r"|\bwaar heeft u mijn\b|\bd'ou (?:tenez|sortez)[- ]vous\b|\bdove avete (?:preso|trovato)\b",
         r"\b(?:how|where) did you (?:get|find|obtain|come by|source) my (?:e-?mail|address|data|details"
         r"|contact|name|info\w*)\b",
         r"\bwhere (?:do|did) you have my\b",
-        r"\b(?:delete|erase|remove) (?:all )?(?:of )?my (?:personal )?(?:data|information|details|records)\b",
-        r"\bwhat (?:personal )?data do you (?:hold|have|store)\b",
-        r"\bwoher haben sie meine\b|\bloschen sie (?:alle )?meine daten\b|\bmeine daten (?:zu )?loschen\b",
-        r"\bcomment avez[- ]vous (?:eu|obtenu|trouve) mon\b|\bsupprime[rz] mes donnees\b",
-        r"\bcomo (?:han conseguido|consiguio|obtuvieron|obtuvo) mi\b|\bborr(?:ar|en|e) mis datos\b",
+        r"\bwoher haben sie meine\b",
+        r"\bcomment avez[- ]vous (?:eu|obtenu|trouve) mon\b",
+        r"\bcomo (?:han conseguido|consiguio|obtuvieron|obtuvo) mi\b",
         r"\bcome (?:avete|ha) (?:avuto|ottenuto|trovato) (?:il mio|la mia|i miei)\b",
         r"\bhoe komt u aan mijn\b",
     ),
@@ -259,6 +298,18 @@ HOSTILE = (
     sign(
         "insult",
         "hostile",
+        r"\bscum\b|\bup your (?:ass|arse)\b|\bshove (?:it|your|this|that)\b|\bcrooks?\b|\bfraudsters?\b"
+        r"|\bcon artists?\b|\bbullshit\b|\bparasites?\b|\b(?:you|this) (?:disgust\w*|makes? me sick)\b"
+        r"|\bhow dare you\b|\bgo away\b",
+        r"\bhau(?:t|en sie)? ab\b|\bunverschamt\w*\b|\bfrechheit\b|\barschl\w+\b|\bscheiss\w*\b|\babzocker\w*\b"
+        r"|\bbetruger\w*\b|\bverpiss\w*\b|\bdrecks\w*\b",
+        r"\bfoute[zr]?[- ](?:moi|nous) (?:la paix|le camp)\b|\bcharlatans?\b|\bescrocs?\b|\ballez (?:vous faire"
+        r"|au diable)\b|\bdegage[zr]?\b|\bbande de\b|\bemmerde\w*\b",
+        r"\bmierda\b|\bestafador\w*\b|\bsinverguenzas?\b|\bidiotas?\b|\bimbeciles?\b|\bcabron\w*\b|\bpesados\b",
+        r"\b(?:andate|vai|vada|andatevene) (?:al diavolo|a quel paese|via)\b|\bscocciator\w*\b|\btruffator\w*\b"
+        r"|\brompi\w+\b|\bstronz\w+\b|\bmerda\b|\bvergogn\w+\b",
+        r"\brot (?:toch )?op\b|\boprotten\b|\bklootza\w+\b|\boplichters?\b|\bflikker op\b|\bsukkels?\b",
+        r"\bva(?:o|i)? (?:te|se) (?:foder|lixar|catar)\b|\bvigaristas?\b|\bpalhac\w+\b|\bburlao|\bburloes\b",
         r"\bshame on you\b|\bdisgrac\w+\b|\bget lost\b|\bdrop dead\b",
         r"\bf+u+c+k+ ?(?:off|you|u|your|yourself)\b",
         r"\b(?:piss|bugger|sod) off\b",
@@ -276,6 +327,16 @@ HOSTILE = (
     sign(
         "accusation",
         "complaint",
+        r"\b(?:als|como|come|comme|wie) (?:de |du |un |une )?(?:spam|pourriel|indesirable|junk|solche[rs]?"
+        r"|tal)\b.{0,30}\b(?:gemeldet|melden|markiert|gemarkeerd|gemeld|segnalat\w+|denunciad\w+|denunciado"
+        r"|marcad\w+|signal\w+|reportad\w+|rapporte)\b",
+        r"\b(?:gemeldet|melde|gemeld|segnalat\w+|segnalo|segnalero|denunci\w+|marcad\w+|marque[ei]?|marco"
+        r"|signal\w+|reportad\w+|gemarkeerd|markiert|markiere|markeer)\b.{0,40}\b(?:als|como|come|comme|pour|di"
+        r"|per)\b.{0,6}\b(?:spam|pourriel|indesirable|junk)\b",
+        r"\b(?:das|dies) ist (?:\w+ )?spam\b|\bc'est du spam\b|\besto es (?:\w+ )?spam\b|\b(?:questo"
+        r"|questa) e spam\b|\bdit is (?:\w+ )?spam\b|\bisto e spam\b",
+        r"\bhit(?:ting)? (?:the )?(?:report )?spam\b|\b(?:spam|abuse) (?:report|complaint)\b|\breport(?:ed"
+        r"|ing)? (?:you|this|it)\b.{0,30}\b(?:provider|abuse|google|microsoft|host)\b",
         r"\b(?:report|mark|flag)(?:ed|ing)? (?:\w+ ){0,3}as (?:spam|junk|phishing|abuse)\b",
         r"\b(?:report|reported|reporting|mark|marked|marking|flag|flagged|flagging) (?:you|this|it"
         r"|your \w+|the \w+)\b.{0,25}\b(?:as )?(?:spam|junk|phishing|abuse)\b",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator import reporting, stops, syncing
+from orchestrator import absences, breaches, reporting, stops, syncing
 from orchestrator.app import App
 from orchestrator.periods import PeriodName
 from orchestrator.schedule_rules import Schedule
@@ -30,6 +30,14 @@ def _report(name: PeriodName) -> Do:
     return keep
 
 
+async def _handoff_times(app: App, _: datetime) -> dict[str, int]:
+    return {"breached": await breaches.work(app)}
+
+
+async def _absences(app: App, _: datetime) -> dict[str, int]:
+    return {"back": await absences.work(app)}
+
+
 TIMETABLE: Mapping[Schedule, Task] = {
     "suppression_sweep": Task(
         "takes whoever is on the do-not-contact list out of the campaigns they run in", _suppression_sweep
@@ -40,4 +48,6 @@ TIMETABLE: Mapping[Schedule, Task] = {
     "daily_report": Task("keeps a report of the day that ended", _report("daily")),
     "weekly_report": Task("keeps a report of the week that ended", _report("weekly")),
     "monthly_report": Task("keeps a report of the month that ended", _report("monthly")),
+    "handoff_times": Task("notes handoffs that nobody took within the promised time", _handoff_times),
+    "absences": Task("hands whoever was away, and is back, to a person", _absences),
 }

@@ -16,6 +16,7 @@ from orchestrator import (
     handoff_tools,
     learning_tools,
     phase_tools,
+    reply_tools,
     report_tools,
     runs,
     schedules,
@@ -50,7 +51,7 @@ from orchestrator.views import (
     WordsView,
 )
 from shared.errors import Invalid
-from shared.pipeline_schema import handoff, lead, run_lead
+from shared.pipeline_schema import handoff, lead, reply, run_lead
 from shared.tool import Tool, reads
 
 MOST_HAPPENINGS = 60
@@ -250,13 +251,21 @@ async def list_handoffs(
     offset = offset_of(cursor)
     wanted = handoff.c.state == state
     query = (
-        sa.select(handoff).where(wanted).order_by(handoff.c.due_at, handoff.c.id).limit(limit).offset(offset)
+        sa.select(handoff, reply.c.event_id.label("reply_id"))
+        .outerjoin(reply, reply.c.event_id == handoff.c.event_id)
+        .where(wanted)
+        .order_by(handoff.c.due_at, handoff.c.id)
+        .limit(limit)
+        .offset(offset)
     )
     total = sa.select(sa.func.count()).select_from(handoff).where(wanted)
     rows, count = await app.kernel.store.read(
         lambda c: (c.execute(query).all(), c.execute(total).scalar() or 0)
     )
-    views = [HandoffView(r.id, r.trigger, r.destination, r.priority, r.state, r.due_at) for r in rows]
+    views = [
+        HandoffView(r.id, r.trigger, r.destination, r.priority, r.state, r.due_at, r.reply_id or "")
+        for r in rows
+    ]
     return HandoffList(tuple(views), *following(offset, len(views), count))
 
 
@@ -304,6 +313,7 @@ TOOLS: tuple[Tool, ...] = (
     phase_tools.run_pipeline,
     phase_tools.cancel_run,
     phase_tools.submit_draft,
+    reply_tools.classify_reply,
     handoff_tools.acknowledge_handoff,
     handoff_tools.close_handoff,
     stop_tools.suppress,
@@ -313,8 +323,9 @@ TOOLS: tuple[Tool, ...] = (
     stop_tools.engage_safe_mode,
 )
 
-# Listed only where they are asked for: `--toolsets linkedin,reports`.
+# Listed only where they are asked for: `--toolsets linkedin,reports,replies`.
 TOOLSETS: Mapping[str, tuple[str, ...]] = {
     "linkedin": ("list_tasks",),
     "reports": ("get_report", "query_knowledge", "get_recommendations"),
+    "replies": ("classify_reply",),
 }

@@ -181,6 +181,7 @@ class HandoffView:
     priority: str
     state: str
     due_at: str
+    reply_id: str = ""  # for orchestrator_classify_reply, where an answer led to it
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.alerts import Alert, Alerts, Severity, read
 from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing, age, standing
+from shared.pipeline_schema import handoff
 from shared.places import all_places
 from shared.safety_rules import AlertRules
 from shared.schema import alert as alert_table
@@ -32,12 +33,13 @@ from shared.vendor_standing import VendorStanding, vendors
 MEGABYTE = 1_000_000
 CHANNEL = "alert_channel"
 A_DAY = timedelta(days=1)
+MOST_BREACHED = 20  # handoffs with an alert of their own
 FORKED = "forked"  # what a place's problem says then
 # Everything that `decide` may raise: what it doesn't raise any more is over.
 WATCHED = frozenset(
     {
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
-        *("inbox_failed", "reviews", "handoffs", "audit_exposed", "audit_window", "audit_forked"),
+        *("inbox_failed", "reviews", "handoffs", "sla", "audit_exposed", "audit_window", "audit_forked"),
         *("checkpoint", "worker_part", "credentials", "disk", "spool", "schedule"),
         *("breaker", "clock_skew", CHANNEL),
     }
@@ -64,6 +66,7 @@ class Facts:
     lost: Mapping[str, str] = field(
         default_factory=dict
     )  # vendor account without valid credentials → since when
+    breached: tuple[tuple[str, str], ...] = ()  # handoffs whose promised time is over: id and priority
     late: tuple[schedules.Standing, ...] = ()  # what is done again and again, and lags
     vendors: Mapping[str, VendorStanding] = field(default_factory=dict)
     # Channel of alerts → age of the oldest that it doesn't take.
@@ -124,6 +127,7 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
             lost=lost_in(connection),
             vendors=vendors(connection, kernel.settings.vendors, now),
             channels=_silent(connection, now),
+            breached=_breached(connection),
         )
 
     return await kernel.store.read(query)
@@ -146,6 +150,15 @@ def _killed_at(connection: sa.Connection, safety: Safety) -> str:
         return safety.killed_at
     mine = (alert_table.c.name == "kill_switch", alert_table.c.cleared_at == "")
     return connection.execute(sa.select(alert_table.c.raised_at).where(*mine)).scalar() or ""
+
+
+def _breached(connection: sa.Connection) -> tuple[tuple[str, str], ...]:
+    """The longest broken promises; more of them are one alert, `handoffs`."""
+    late = sa.select(handoff.c.id, handoff.c.priority).where(
+        handoff.c.state == "pending", handoff.c.breached_at != ""
+    )
+    rows = connection.execute(late.order_by(handoff.c.due_at).limit(MOST_BREACHED))
+    return tuple((row.id, row.priority) for row in rows)
 
 
 def _alone(connection: sa.Connection, now: datetime) -> tuple[str, ...]:
@@ -216,6 +229,10 @@ def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     yield from _late("vendor_pause", "critical", facts.vendor_pause, rules.vendor_pause_minutes, text)
     yield from _late("inbox", "warning", now.inbox, rules.inbox_minutes, "webhooks wait to be understood")
     yield from _late("reviews", "warning", now.reviews, rules.review_minutes, "campaigns wait for a review")
+    for name, priority in facts.breached:
+        text = "nobody took this handoff within the promised time"
+        severity: Severity = "critical" if priority == "critical" else "warning"
+        yield Alert("sla", severity, text, 1, 0, "handoffs", "since it was due", name)
     text = "handoffs are past their due time"
     yield from _late("handoffs", "warning", now.handoffs_overdue, rules.handoff_late_minutes, text)
 

@@ -16,6 +16,7 @@ import anyio
 import sqlalchemy as sa
 
 from orchestrator import (
+    answering,
     catching_up,
     inbox,
     marks,
@@ -23,6 +24,7 @@ from orchestrator import (
     outreach,
     owing,
     reconcile,
+    reconsidering,
     runs,
     schedules,
     settled,
@@ -35,6 +37,7 @@ from orchestrator.app import App
 from orchestrator.engine import ENDED, EnginePort, OnServer, open_engine
 from orchestrator.later import Later
 from orchestrator.pipeline import flows
+from orchestrator.second_opinion import open_classifier
 from orchestrator.timetable import TIMETABLE
 from shared import publishing
 from shared.alerts import Alerts, channels, open_alerts
@@ -52,6 +55,7 @@ MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
 CATCH_UP_SECONDS = 5.0  # between looks at what is due; how often it is due says routing.yaml
 PUBLISH_SECONDS = 2.0
+OPINION_SECONDS = 1.0
 SPOOL_SECONDS = 1.0
 SCHEDULE_SECONDS = 1.0  # between looks at what is due; how often it is due says schedules.yaml
 NOTE_SECONDS = 10.0
@@ -93,6 +97,7 @@ class Worker:
         app, clock = self.app, self.app.kernel.clock
         every = app.kernel.settings.safety.checkpoints.every_seconds
         pauses, doubts, told = Later(clock, 1.0, 30.0), Later(clock, 10.0, 600.0), Later(clock, 5.0, 600.0)
+        unsent = Later(clock, 2.0, 300.0)
         alerts = open_alerts(app.kernel)
         out = channels(app.kernel.settings.variables, app.kernel.settings.safety.alerts, app.kernel.http)
         parts: list[tuple[str, float, Work]] = [
@@ -106,6 +111,7 @@ class Worker:
             ("reconcile", DOUBT_SECONDS, lambda: reconcile.settle(app, doubts)),
             ("settled", DOUBT_SECONDS, lambda: settled.follow_ledger(app)),
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),
+            ("replying", 1.0, lambda: answering.work(app, unsent)),
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
             ("catching up", CATCH_UP_SECONDS, lambda: catching_up.work(app)),
             ("missed events", CATCH_UP_SECONDS, lambda: missed.work(app)),
@@ -118,6 +124,12 @@ class Worker:
             ("watch", WATCH_SECONDS, lambda: self._watch(alerts)),
             ("rounds", NOTE_SECONDS, lambda: self._note_rounds(parts)),
         ]
+        model = open_classifier(
+            app.kernel.settings.variables, app.kernel.http, app.rules.routing.second_opinion
+        )
+        if model is not None:
+            asking = model
+            parts.append(("second opinion", OPINION_SECONDS, lambda: reconsidering.work(app, asking)))
         async with anyio.create_task_group() as tasks:
             await self._look_for_duty()
             tasks.start_soon(self._stay_on_duty)

@@ -25,6 +25,7 @@ the sandboxes and in safe mode: writing tools simulate.
   python -m servers ghl                                as an MCP host starts it (see mcp.json)
   python -m servers ghl --http 127.0.0.1:8701          at http://127.0.0.1:8701/mcp
   python -m servers instantly --read-only              writing tools are neither listed nor callable
+  python -m servers orchestrator --lockdown            of a reply a model learns the class, and no word of it
   python -m servers ghl --exclude-tools trigger_workflow,set_dnc
 
 environment:
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 
 def _serve(given: argparse.Namespace, settings: Settings) -> None:
     server = load_server(given.name, settings.suite.servers)
-    offer = Offer(given.read_only, _words(given.exclude_tools), _words(given.toolsets))
+    offer = Offer(given.read_only, _words(given.exclude_tools), _words(given.toolsets), given.lockdown)
     token = settings.variables.get("SWARM_HTTP_TOKEN", "")
     at = listener(given.http, token, sorted(_words(given.allowed_hosts))) if given.http else None
     offer.hidden(server)  # a misspelt name is told before anything is opened
@@ -82,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--allowed-hosts", metavar="A,B", default="", help="Host headers to accept beyond loopback")
     add("--read-only", action="store_true", help="offer only the tools that change nothing")
+    add(
+        "--lockdown",
+        action="store_true",
+        help="withhold from the model what strangers wrote, replies above all",
+    )
     add("--exclude-tools", metavar="A,B", default="", help="tools not to offer")
     add("--toolsets", metavar="A,B", default="", help="optional sets of tools to add; `all` adds every one")
     return parser

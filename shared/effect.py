@@ -211,6 +211,7 @@ REASONS: Mapping[str, str] = {
     "read_only": "This process runs read-only.",
     "paused": "This campaign, or all of them, is paused.",
     "suppressed": "A recipient opted out, complained or bounced.",
+    "unclear_opt_out": "A recipient may have asked to be left alone; a person must read what they wrote.",
     "look_alike": "An address mixes scripts and looks like another one; a person must check it.",
     "needs_approval": "No person has approved this.",
     "approval_expired": "The approval is older than it may be.",

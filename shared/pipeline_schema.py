@@ -207,17 +207,43 @@ reply = sa.Table(
     text("text"),  # from outside
     text("state", "new"),
     text("at"),
+    text("email"),  # who wrote it
+    text("mailbox"),  # ours that it came to
+    text("reference"),  # the sequencer's id of the message, if it has one
+    text("also", "[]"),  # further classes its words speak for
+    text("opinion"),  # what a model said of it
+    text("resume_on"),  # a day: until then they are away
 )
 sa.Index("reply_lead", reply.c.lead_id)
 sa.Index("reply_at", reply.c.at, reply.c["class"], reply.c.campaign_id, reply.c.lead_id)
+sa.Index("reply_opinion", reply.c.opinion, reply.c.at)
+sa.Index("reply_resume", reply.c.resume_on)
+answer = sa.Table(  # to a reply: drafted, read by a person, sent once
+    "answer",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    *map(text, ("event_id", "lead_id", "campaign_id", "class")),
+    *map(text, ("email", "mailbox", "reference", "subject", "body")),
+    text("findings", "[]"),
+    text(
+        "state"
+    ),  # pending_review, approved, sent, simulated, refused, rejected, in_doubt, failed, superseded
+    sa.Column("version", N, nullable=False, server_default="1"),
+    sa.Column("automatic", N, nullable=False, server_default="0"),  # approved by policy, by nobody in person
+    *map(text, ("edited_by", "approval_id", "decided_by", "decided_at", "reason", "at")),
+)
+sa.Index("answer_state", answer.c.state, answer.c.at)
+sa.Index("answer_email", answer.c.email, answer.c.at)
+sa.Index("answer_event", answer.c.event_id)
 handoff = sa.Table(
     "handoff",
     metadata,
     sa.Column("id", T, primary_key=True),
     *map(text, ("lead_id", "campaign_id", "event_id", "trigger", "destination", "priority")),
     text("state", "pending"),  # pending, acknowledged, closed
-    *map(text, ("due_at", "created_at", "acknowledged_by", "closed_by")),
+    *map(text, ("due_at", "created_at", "acknowledged_by", "closed_by", "breached_at", "note")),
     *map(text, ("acknowledged_at", "closed_at")),
+    sa.Column("held", N, nullable=False, server_default="0"),  # somebody isn't written to until it is decided
 )
 sa.Index("handoff_created", handoff.c.created_at)
 # What was reported of a day, a week or a month, as it stood when it was made.

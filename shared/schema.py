@@ -83,6 +83,12 @@ suppression = sa.Table(
     text("lifted_by"),
     sqlite_with_rowid=False,
 )
+held = sa.Table(  # who may have opted out, until a person has read what they wrote; keys as in the list
+    "held",
+    metadata,
+    sa.Column("key", sa.LargeBinary(17), primary_key=True),
+    text("at"),
+)
 opt_out = sa.Table(  # who of a company opted out lately; keys as in the list
     "opt_out",
     metadata,

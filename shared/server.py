@@ -10,7 +10,7 @@ import re
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -50,7 +50,7 @@ from shared import resource
 from shared.answer import fitted, shortened, text
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigError, Fatal, Invalid, SwarmError
-from shared.foreign import clean
+from shared.foreign import clean, labelled, relabelled, withheld
 from shared.kernel import open_kernel, running
 from shared.listener import Listener, listen
 from shared.progress import Told, telling
@@ -82,6 +82,7 @@ class Offer:
     read_only: bool = False
     exclude: frozenset[str] = frozenset()  # tool names, with or without the server's name in front
     toolsets: frozenset[str] = frozenset()  # optional sets to add; "all" adds every one
+    lockdown: bool = False  # what strangers wrote is withheld from the model
 
     def hidden(self, server: Server) -> Mapping[str, SwarmError]:
         """Tools that aren't offered, each with what a caller is told."""
@@ -140,6 +141,7 @@ class _Tools:
         self.contracts = {c.name: c for c in (Contract(server.name, tool) for tool in server.tools)}
         if len(self.contracts) != len(server.tools):
             raise ConfigError(f"{server.name} has two tools of one name")
+        self._outside = withheld if offer.lockdown else labelled
         self.hidden = {f"{server.name}_{name}": reason for name, reason in offer.hidden(server).items()}
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
@@ -175,7 +177,7 @@ class _Tools:
             value = await contract.tool.function(self.instance, **arguments)
         structured = contract.structured(value)
         if not whole:
-            structured = fitted(structured)
+            structured = fitted(relabelled(structured, contract.tool.written_outside, self._outside))
         content = [TextContent(text=text(value, structured))]
         return CallToolResult(content=[*content], structured_content=structured)
 
@@ -375,7 +377,7 @@ def http_app(endpoint: Endpoint[Any]) -> Any:
 
 def _tightened(offer: Offer, settings: Settings) -> Offer:
     """The strictest of flag and environment."""
-    return Offer(offer.read_only or settings.read_only, offer.exclude, offer.toolsets)
+    return replace(offer, read_only=offer.read_only or settings.read_only)
 
 
 async def watch_parent(

@@ -261,7 +261,7 @@ def _with_files(environ: Mapping[str, str], accounts: frozenset[str]) -> dict[st
 
 
 OURS = {"SAFE_MODE", "KILL_SWITCH", "READ_ONLY", "DATABASE_URL", "PUBLIC_URL"}
-HIDDEN = ("SLACK_WEBHOOK_URL", "SMTP_URL", "OTEL_EXPORTER_OTLP_HEADERS")
+HIDDEN = ("SLACK_WEBHOOK_URL", "SMTP_URL", "SWARM_CLASSIFIER_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
 
 
 def _ours(key: str, accounts: frozenset[str]) -> bool:

@@ -28,7 +28,7 @@ from shared.clock import Clock, iso
 from shared.commitment import KeyedHash
 from shared.effect import Json
 from shared.errors import Fatal, Invalid
-from shared.schema import opt_out
+from shared.schema import held, opt_out
 from shared.schema import suppression as table
 from shared.sql import among, insertion, run, run_many, value
 from shared.store import Store
@@ -41,6 +41,9 @@ HASH_BYTES = 16
 MOST_LABELS = 10  # of a domain: as many of its parents are looked up
 STANDING = "SELECT key FROM suppression WHERE lifted_at = '' AND key IN"
 REASONS = "SELECT key, reason FROM suppression WHERE lifted_at = '' AND key IN"
+HELD = "SELECT key FROM held WHERE key IN"
+HOLD = f"{insertion('held', ('key', 'at'))} ON CONFLICT (key) DO NOTHING"
+UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
 INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
 ADD = (
     f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
@@ -176,7 +179,10 @@ class Suppression:
             if whole not in domains:
                 domains[whole] = self._keys_of_domain(whole)
             stops[text] = (*self._keys_of_person(address), *domains[whole])
-        if found := set(self._found(connection, list(dict.fromkeys(chain.from_iterable(stops.values()))))):
+        every = list(dict.fromkeys(chain.from_iterable(stops.values())))
+        if unclear := {bytes(row["key"]) for row in among(connection, HELD, every)}:
+            refused |= {text: UNCLEAR for text, keys in stops.items() if not unclear.isdisjoint(keys)}
+        if found := set(self._found(connection, every)):
             refused |= {text: "suppressed" for text, keys in stops.items() if not found.isdisjoint(keys)}
         return refused
 
@@ -303,6 +309,29 @@ class Suppression:
         run(connection, OPTED_OUT, key, self.key(BROAD, person.broad), iso(now))
         count = value(connection, "SELECT count(*) FROM opt_out WHERE domain = ?", key)
         return domain if count >= most and not self._found(connection, [key]) else ""
+
+    # ── who may have opted out ───────────────────────────────────────────────────────────────────────────
+    def hold_in(self, connection: sa.Connection, address: str, *, source: str) -> bool:
+        """In the caller's transaction: write to nobody there until a person has decided. True if that is new.
+
+        Not on the list, so that letting go takes nobody off it. Raises `Invalid` for what is no address.
+        """
+        keys, now = self.keys_for(address), self._clock.now()
+        before = value(connection, "SELECT count(*) FROM held WHERE key = ?", keys[0])
+        run_many(connection, HOLD, [(key, iso(now)) for key in keys])
+        if not before:
+            append(connection, [Entry("suppression.held", address, {"source": source})], now)
+        return not before
+
+    def let_go_in(self, connection: sa.Connection, address: str, *, actor: str, reason: str) -> bool:
+        """In the caller's transaction: a person decided, either way. True if they were held. The list stays."""
+        if not reason.strip() or actor.strip().casefold() in NOBODY:
+            raise Invalid("letting somebody go needs a named person and a reason", field="reason")
+        gone = connection.execute(sa.delete(held).where(held.c.key.in_(self.keys_for(address)))).rowcount
+        if gone:
+            entry = Entry("suppression.let_go", address, {"reason": reason}, actor)
+            append(connection, [entry], self._clock.now())
+        return gone > 0
 
     # ── lifting ──────────────────────────────────────────────────────────────────────────────────────────
     def lift_in(self, connection: sa.Connection, target: str, *, actor: str, reason: str) -> bool:

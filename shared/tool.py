@@ -4,7 +4,7 @@ The function's first parameter is the opened server; the others are the tool's a
 tool's description, its annotations are the schema. `ghl` + `upsert_contacts` is the tool `ghl_upsert_contacts`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class Tool:
     idempotent: bool
     open_world: bool
     stops: bool
+    written_outside: frozenset[str] = frozenset()  # fields of the answer that strangers write freely
 
     @property
     def name(self) -> str:
@@ -31,8 +32,13 @@ class Tool:
         return self.function.__name__
 
 
-def reads(title: str, *, open_world: bool = True) -> Callable[[ToolFunction], Tool]:
-    """Mark a tool that changes nothing outside. `open_world`: it asks a vendor."""
+def reads(
+    title: str, *, open_world: bool = True, written_outside: Collection[str] = ()
+) -> Callable[[ToolFunction], Tool]:
+    """Mark a tool that changes nothing outside. `open_world`: it asks a vendor.
+
+    `written_outside`: fields that are labelled for a model, and withheld from it in lockdown.
+    """
 
     def mark(function: ToolFunction) -> Tool:
         return Tool(
@@ -43,6 +49,7 @@ def reads(title: str, *, open_world: bool = True) -> Callable[[ToolFunction], To
             idempotent=True,
             open_world=open_world,
             stops=False,
+            written_outside=frozenset(written_outside),
         )
 
     return mark
@@ -55,6 +62,7 @@ def writes(
     idempotent: bool = True,
     open_world: bool = True,
     stops: bool = False,
+    written_outside: Collection[str] = (),
 ) -> Callable[[ToolFunction], Tool]:
     """Mark a tool that goes through the gate. `stops`: it only ever stops someone or something, and goes first."""
 
@@ -67,6 +75,7 @@ def writes(
             idempotent=idempotent,
             open_world=open_world,
             stops=stops,
+            written_outside=frozenset(written_outside),
         )
 
     return mark

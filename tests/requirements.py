@@ -86,6 +86,7 @@ SUPPRESSION = _listed(
     U8="Somebody may be on the list before anybody has seen them.",
     U9="The list is imported and exported with errors by line, and answers at ten million entries.",
     U10="An opt-out by any channel is on the list in the transaction that takes it in.",
+    U12="What may be an opt-out stops and holds at once; only a person says that it is none, and the list stays.",
     U11="Opt-outs are taken and passed on while killed and are never held back by a cap.",
     U21="One click on our link, without a log-in, opts out at once whatever else is down; looking changes nothing.",
     U22="A link that isn't ours is answered as one of ours is, and changes nothing.",
@@ -101,6 +102,7 @@ APPROVAL = _listed(
     A4="A yes is asked for again at execution, and one that was taken back stands no more.",
     A5="No tool approves, releases, resumes or lifts.",
     A6="Double clicks, two approvers, an edit and a suppression in between approve nothing they should not.",
+    A8="Nobody who ended contact and no machine is answered; policy alone lets out at most one answer in a row.",
     A7="Where the role matrix says two persons, one is not enough.",
 )
 HALTS = _listed(
@@ -166,6 +168,7 @@ ANCESTRY = _listed(
     C2="The word unsubscribe, or an address that was not rendered, satisfies nothing.",
     C3="No character of a message switches a rule off.",
     C4="An identity is the same in every process, and erasing somebody doesn't let them be mailed again.",
+    C6="A model may add caution to what rules say of a reply, and never takes any away; its wrong answer is none.",
     C5="An opt-out in a reply is a suppression; interest is never read out of its opposite.",
 )
 SCENARIOS = _listed(

@@ -50,6 +50,11 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
         "The collector that traces go to, such as `http://127.0.0.1:4318`; RUNBOOK.md, Traces.",
     ),
     "OTEL_EXPORTER_OTLP_HEADERS": ("", "Headers for it, `name=value,name=value`, percent-encoded: its key."),
+    "SWARM_CLASSIFIER_URL": (
+        "",
+        "A model that reads replies which rules are unsure of: https://, or http:// on loopback; RUNBOOK.md, Replies.",
+    ),
+    "SWARM_CLASSIFIER_KEY": ("", "The bearer token for it."),
     "SWARM_HTTP_TOKEN": ("", "The bearer token of MCP servers over HTTP; needed beyond loopback."),
 }
 

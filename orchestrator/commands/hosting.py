@@ -26,9 +26,14 @@ SERVERS = "ghl, hunter, enricher, instantly, documents or orchestrator"
 def serve(
     name: Annotated[str, typer.Argument(help=SERVERS)],
     http: Annotated[str, typer.Option(help="HOST:PORT; stdio when absent")] = "",
+    lockdown: Annotated[
+        bool,
+        typer.Option("--lockdown", help="withhold from the model what strangers wrote, replies above all"),
+    ] = False,
 ) -> None:
     """Run one MCP server, on stdio or over HTTP. The same as `python -m servers NAME`."""
-    sys.argv = ["servers", name, *(["--http", http] if http else [])]
+    flags = ["--lockdown"] if lockdown else []
+    sys.argv = ["servers", name, *(["--http", http] if http else []), *flags]
     runpy.run_module("servers", run_name="__main__", alter_sys=True)
 
 

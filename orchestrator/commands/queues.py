@@ -1,18 +1,21 @@
-"""swarm reviews · handoffs · replies: what waits for people. Deciding happens in the Gatekeeper."""
+"""swarm reviews · handoffs · handoff · replies: what waits for people. Words are approved in the Gatekeeper."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 import typer
 from rich.console import Console
 
-from orchestrator import dossier, plans
-from orchestrator.commands.terminal import AsJson, kernel, run, show, table
+from orchestrator import dossier, plans, unclear
+from orchestrator import handoffs as taking
+from orchestrator.commands.terminal import AsJson, kernel, operator, run, show, table
+from orchestrator.rules import load_rules
 from shared.clock import iso
 from shared.errors import Invalid
 from shared.foreign import clean
-from shared.pipeline_schema import artefact, handoff, lead, reply
+from shared.pipeline_schema import artefact, lead, reply
+from shared.pipeline_schema import handoff as handoff_table
 
 commands = typer.Typer()
 STATES = ("pending", "acknowledged", "closed")
@@ -79,10 +82,10 @@ def handoffs(
     async def work() -> list[dict[str, Any]]:
         async with kernel() as opened:
             query = (
-                sa.select(handoff, lead.c.email)
-                .outerjoin(lead, lead.c.id == handoff.c.lead_id)
-                .where(handoff.c.state == state)
-                .order_by(handoff.c.due_at, handoff.c.id)
+                sa.select(handoff_table, lead.c.email)
+                .outerjoin(lead, lead.c.id == handoff_table.c.lead_id)
+                .where(handoff_table.c.state == state)
+                .order_by(handoff_table.c.due_at, handoff_table.c.id)
                 .limit(limit)
             )
             now = iso(opened.clock.now())
@@ -99,6 +102,38 @@ def handoffs(
         console.print(table(f"{len(rows)} handoffs, {state}", columns, cells))
 
     show(rows, as_json, human)
+
+
+@commands.command()
+def handoff(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="as `swarm handoffs` names it")],
+    what: Annotated[
+        Literal["take", "close", "confirm", "take-back"],
+        typer.Option("--do", help="confirm or take-back: of what may be an opt-out"),
+    ],
+    note: Annotated[str, typer.Option(help="what came of it; needed to take back")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a handoff, close it, or decide whether what somebody wrote is an opt-out.
+
+    Until that is decided, nobody there is written to. When in doubt, confirm: `swarm unsuppress` lifts it.
+    """
+    person = operator()
+
+    async def work() -> None:
+        async with kernel() as opened:
+            if what == "take":
+                await taking.acknowledge(opened, identifier, by=person.name)
+            elif what == "close":
+                rules = load_rules(opened.settings.folder)
+                await taking.close(opened, rules, identifier, by=person.name, note=note)
+            elif what == "confirm":
+                await unclear.confirm(opened, identifier, person=person)
+            else:
+                await unclear.take_back(opened, identifier, person=person, reason=note)
+
+    run(work)
+    show({"id": identifier, "done": what}, as_json, f"{identifier}: {what}, by {person.name}.")
 
 
 def _due(row: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ async def list_blocked(ghl: Ghl, contact_ids: Ids) -> ContactPage:
     return ContactPage((*blocked, *gone))
 
 
-@reads("List replies")
+@reads("List replies", written_outside=("subject", "text"))
 async def list_replies(ghl: Ghl, since: Since, cursor: Cursor = "") -> MessagePage:
     """E-mails that contacts sent, from `since` on, oldest first."""
     return await messages.list_replies(ghl, since, cursor)

@@ -69,7 +69,7 @@ async def get_campaign_analytics(instantly: Instantly, campaign_ref: Ref) -> Cam
     return analytics_view(await instantly.api.campaign_figures(campaign_ref))
 
 
-@reads("Read replies")
+@reads("Read replies", written_outside=("subject", "text"))
 async def get_replies(
     instantly: Instantly,
     campaign_ref: Annotated[str, Field(max_length=200)] = "",

@@ -1,11 +1,12 @@
 """What an event means: who must not be written to is on the list before anything else, and it means it once."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import handling
+from orchestrator import absences, handling
 from orchestrator.app import App
 from orchestrator.intake import take_in
 from orchestrator.research import standing_of
@@ -217,10 +218,26 @@ async def test_an_answer_by_a_person_stops_the_sequence_and_suppresses_nobody(ap
     assert (await states(app, campaign_id))[0][0] == "stopped"
 
 
-async def test_an_absence_stops_nothing(app: App) -> None:
+async def test_an_absence_pauses_and_a_person_goes_on_with_them_once_after_the_return(app: App) -> None:
     campaign_id = await _in_campaign(app)
-    await _happens(app, "auto_replied", subject="Out of office", text="I am back on Monday.")
-    assert (await states(app, campaign_id))[0][0] == "live"
+    back = app.kernel.clock.now().date() - timedelta(days=1)
+    text = f"I am out of the office until {back + timedelta(days=3)}."
+    await _happens(app, "auto_replied", subject="Out of office", text=text)
+    assert (await states(app, campaign_id))[0] == ("stopped", "out_of_office")
+    assert [row.kind for row in await rows(app, sa.select(stop))] == ["sequence"]
+    assert await absences.work(app) == 0
+    await put(app, sa.update(reply).values(resume_on=back.isoformat()))
+    assert [await absences.work(app), await absences.work(app)] == [1, 0]
+    assert [row.trigger for row in await rows(app, sa.select(handoff))] == ["returned"]
+
+
+async def test_who_opted_out_meanwhile_is_not_gone_on_with(app: App) -> None:
+    await _in_campaign(app)
+    await _happens(app, "auto_replied", subject="Out of office", text="Away.")
+    await put(app, sa.update(reply).values(resume_on="2026-01-01"))
+    await _happens(app, "unsubscribed", stops_contact=True)
+    assert await absences.work(app) == 0
+    assert await rows(app, sa.select(handoff)) == []
 
 
 async def test_an_answer_to_a_campaign_reaches_a_person_though_its_sender_is_unknown(app: App) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import handoff_tools, handoffs
+from orchestrator import handoff_tools, handoffs, unclear
 from orchestrator.accounts import Accounts
 from orchestrator.app import App
 from shared.errors import Conflict, Invalid
@@ -75,6 +75,8 @@ async def test_what_people_must_close_themselves_no_agent_reports_as_done(app: A
         with pytest.raises(Invalid) as refused:
             await handoff_tools.close_handoff.function(app, one, "olga@corp.com", "done")
         assert refused.value.code == "people_only"
+        if trigger == unclear.TRIGGER:
+            continue  # decided, not closed: see test_unclear.py
         assert await handoffs.close(app.kernel, app.rules, one, by="olga@corp.com", note="spoke to them")
         assert (await the(app, one)).state == "closed"
 

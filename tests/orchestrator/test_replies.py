@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 from people import RULES
 
-from orchestrator.replies import action_for, classify, newest_part, pause_until, suppresses
+from orchestrator.newest import newest_part
+from orchestrator.replies import action_for, classify, pause_until, suppresses
 
 TODAY = date(2026, 3, 2)
 

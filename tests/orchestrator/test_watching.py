@@ -73,6 +73,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"inbox_failed": 1}, "inbox_failed"),
     ({"reviews": Queue(1, 24 * 3600 + 1)}, "reviews"),
     ({"handoffs_overdue": Queue(1, 1)}, "handoffs"),
+    ({"breached": (("handoff-1", "critical"),)}, "sla"),
     ({"audit_exposed": 501}, "audit_exposed"),
     ({"audit_window": 501, "watched_over": True}, "audit_window"),
     ({"forked": ("witness.example/one",)}, "audit_forked"),

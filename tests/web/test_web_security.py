@@ -13,7 +13,17 @@ from orchestrator.web.security import FORM_BYTES
 from shared.clock import iso
 from tests.web.conftest import HOST, OURS, Browser, LogIn
 
-PAGES = ("/", "/reviews", "/campaigns", "/handoffs", "/leads", "/suppression", "/audit", "/safety")
+PAGES = (
+    "/",
+    "/reviews",
+    "/campaigns",
+    "/handoffs",
+    "/replies",
+    "/leads",
+    "/suppression",
+    "/audit",
+    "/safety",
+)
 # Every form, with the right it needs.
 FORMS: dict[str, Right] = {
     "/campaigns/x/pause": "stop",
@@ -24,6 +34,13 @@ FORMS: dict[str, Right] = {
     "/campaigns/plans/x/implement": "approve",
     "/campaigns/tasks/x/done": "approve",
     "/campaigns/tasks/x/skip": "approve",
+    "/handoffs/x/take": "approve",
+    "/handoffs/x/close": "approve",
+    "/handoffs/x/confirm": "suppress",
+    "/handoffs/x/take-back": "approve",
+    "/replies/x/approve": "approve",
+    "/replies/x/reject": "approve",
+    "/replies/x/edit": "approve",
     "/reviews/x/read": "approve",
     "/reviews/x/words": "approve",
     "/reviews/x/approve": "approve",

@@ -1,0 +1,122 @@
+"""The rules against replies that were written apart from them: what they hear, by class, on both parts of the corpus.
+
+The held-back third is for measuring alone; see `tests/corpus/README.md`. Run with -s for scores and confusions.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.replies import Classified, classify
+
+REPLIES = Path(__file__).parents[1] / "corpus" / "replies"
+STOPPED = {"unsubscribe", "legal_threat", "hostile", "complaint"}
+HELD = STOPPED | {"unknown"}  # nobody there is written to before a person has read it
+LEAST_RECALL = 0.995  # of opt-outs: who asks to be left alone is
+LEAST_KNOWN = {
+    "open": 0.995,
+    "held_back": 0.93,
+}  # of those, heard as what they are without anybody reading them
+LEAST_PRECISION = 0.99  # of absences: no person is taken for a machine
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reply of the corpus, and how the rules read it."""
+
+    label: str
+    also: tuple[str, ...]
+    returns: str
+    found: Classified
+
+    @property
+    def right(self) -> bool:
+        return self.found.reply == self.label or self.found.reply in self.also
+
+
+def read(record: dict[str, Any]) -> Read:
+    came: date = datetime.fromisoformat(record["received"]).date()
+    text = record.get("raw") or record.get("html") or record.get("text") or ""
+    found = classify(record.get("subject", ""), text, received=came)
+    return Read(record["label"], tuple(record.get("also", ())), record.get("returns") or "", found)
+
+
+@pytest.fixture(scope="module", params=["open", "held_back"])
+def part(request: pytest.FixtureRequest) -> str:
+    """One part of the corpus."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def replies(part: str) -> list[Read]:
+    """Its replies, read by the rules."""
+    lines = (REPLIES / f"{part}.jsonl").read_text("utf-8").splitlines()
+    found = [read(json.loads(line)) for line in lines]
+    show(part, found)
+    return found
+
+
+def share(good: Iterable[bool]) -> float:
+    counted = list(good)
+    return sum(counted) / len(counted)
+
+
+def recall(replies: list[Read], classes: set[str]) -> float:
+    """Opt-outs that end up in one of these classes."""
+    return share(one.found.reply in classes for one in replies if one.label == "unsubscribe")
+
+
+def precision(replies: list[Read], label: str) -> float:
+    return share(one.right for one in replies if one.found.reply == label)
+
+
+def show(name: str, replies: list[Read]) -> None:
+    away = [one for one in replies if one.label == "out_of_office"]
+    confused = Counter((one.label, one.found.reply) for one in replies if not one.right)
+    lines = [
+        f"\n{name}: {len(replies)} replies, accuracy {share(one.right for one in replies):.4f}",
+        (
+            f"  opt-outs: stopped and held {recall(replies, HELD):.4f}, heard as such {recall(replies, STOPPED):.4f}"
+            f", precision {precision(replies, 'unsubscribe'):.4f}"
+        ),
+        (
+            f"  absences: precision {precision(replies, 'out_of_office'):.4f}"
+            f", recall {share(one.right for one in away):.4f}"
+            f", day of return {share(one.returns == one.found.return_on for one in away):.4f}"
+        ),
+        *(f"  {count:3} {label} read as {found}" for (label, found), count in confused.most_common()),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+@pytest.mark.requirement("C5", "U10")
+def test_who_asks_to_be_left_alone_is_not_written_to_again(replies: list[Read], part: str) -> None:
+    assert recall(replies, HELD) >= LEAST_RECALL
+    assert recall(replies, STOPPED) >= LEAST_KNOWN[part]
+
+
+def test_no_person_is_taken_for_a_machine_that_is_away(replies: list[Read]) -> None:
+    assert precision(replies, "out_of_office") >= LEAST_PRECISION
+
+
+def test_most_replies_have_the_class_a_careful_reader_gives_them(replies: list[Read]) -> None:
+    assert share(one.right for one in replies) >= 0.7
+
+
+@pytest.mark.requirement("C5")
+def test_nobody_is_suppressed_at_once_who_did_not_ask_for_it(replies: list[Read]) -> None:
+    at_once = [one for one in replies if one.found.reply == "unsubscribe" and not one.found.to_confirm]
+    assert share(one.label in STOPPED or "unsubscribe" in one.also for one in at_once) >= 0.99
+
+
+def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
+    lines = [line for file in REPLIES.glob("*.jsonl") for line in file.read_text("utf-8").splitlines()]
+    assert len(lines) >= 400
+    assert len({json.loads(line)["language"] for line in lines}) >= 6

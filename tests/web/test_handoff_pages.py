@@ -1,0 +1,54 @@
+"""Handoffs as people see them: taking, closing, and deciding what may be an opt-out."""
+
+import sqlalchemy as sa
+
+from orchestrator import handling
+from orchestrator.app import App
+from shared.event import Event
+from shared.pipeline_schema import handoff
+from tests.orchestrator.world import rows
+from tests.web.conftest import LogIn
+
+ONE = "jo@corp1.example"
+PERHAPS = "<b>We are all set</b> for now, and I would rather you stopped; stop writing to the whole team"
+
+
+async def answered(app: App, text: str, name: str = "r1") -> str:
+    await handling.handle(app, Event(name, "instantly", "replied", "", email=ONE, text=text))
+    (one,) = await rows(app, sa.select(handoff).where(handoff.c.event_id == f"instantly:{name}"))
+    return str(one.id)
+
+
+async def test_a_handoff_is_taken_and_closed_by_whoever_may(app: App, log_in: LogIn) -> None:
+    one = await answered(app, "What does it cost?")
+    viewer, ae = await log_in("viewer"), await log_in("ae")
+    assert f"/handoffs/{one}/take" not in (await viewer.get("/handoffs")).text
+    assert (await viewer.post(f"/handoffs/{one}/take")).status_code == 403
+    assert f"/handoffs/{one}/take" in (await ae.get("/handoffs")).text
+    assert (await ae.post(f"/handoffs/{one}/take")).headers["location"] == "/handoffs?said=handoff_taken"
+    await ae.post(f"/handoffs/{one}/close", {"note": "sent the price list"})
+    (row,) = await rows(app, sa.select(handoff))
+    assert (row.state, row.acknowledged_by, row.closed_by, row.note) == (
+        "closed",
+        "ae@corp.com",
+        "ae@corp.com",
+        "sent the price list",
+    )
+    assert (await ae.post(f"/handoffs/{one}/take")).status_code == 409
+
+
+async def test_what_may_be_an_opt_out_is_decided_with_a_button(app: App, log_in: LogIn) -> None:
+    one, ae = await answered(app, PERHAPS), await log_in("ae")
+    text = (await ae.get("/handoffs")).text
+    assert "&lt;b&gt;We are all set" in text
+    assert f"/handoffs/{one}/close" not in text
+    assert (await ae.post(f"/handoffs/{one}/close", {"note": "x"})).status_code == 400
+    assert (await ae.post(f"/handoffs/{one}/take-back", {"reason": " "})).status_code == 400
+    assert await app.kernel.suppression.refused([ONE]) == {ONE: "unclear_opt_out"}
+    await ae.post(f"/handoffs/{one}/take-back", {"reason": "another list"})
+    assert await app.kernel.suppression.refused([ONE]) == {}
+    other = await answered(app, PERHAPS, "r2")
+    viewer = await log_in("viewer")
+    assert (await viewer.post(f"/handoffs/{other}/confirm")).status_code == 403
+    await ae.post(f"/handoffs/{other}/confirm")
+    assert await app.kernel.suppression.refused([ONE]) == {ONE: "suppressed"}
