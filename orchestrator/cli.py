@@ -38,6 +38,8 @@ COMMANDS = {
     "pause": "safety",
     "resume": "safety",
     "safe-mode": "safety",
+    "privacy": "privacy",
+    "retention": "privacy",
     "suppress": "people",
     "complaint": "people",
     "unsuppress": "people",

@@ -14,6 +14,7 @@ Right = Literal[
     "clear_pause",
     "settle",
     "relax",
+    "privacy",
     "administer",
 ]
 ROLES = ("viewer", "ae", "operator", "admin")
@@ -28,6 +29,7 @@ RIGHTS: Mapping[Right, str] = {
     "approve_new": "operator",  # the first campaign of a template or segment
     "clear_pause": "operator",
     "settle": "operator",  # say how an effect in doubt ended
+    "privacy": "operator",  # export, erase and rectify a person
     "relax": "admin",  # release the kill switch, leave safe mode, clear a halt
     "administer": "admin",
 }

@@ -1,4 +1,4 @@
-"""The business rules as configured: scoring, outreach, routing and schedules (`.yaml`), and the templates.
+"""The business rules as configured: scoring, outreach, routing, schedules, privacy (`.yaml`), and the templates.
 
 Every number and name a rule needs is here, validated; code holds only how they are applied.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.outreach_rules import CampaignType, Depth, OutreachRules
+from orchestrator.privacy_rules import PrivacyRules
 from orchestrator.schedule_rules import ScheduleRules
 from orchestrator.scoring_rules import Days, Points, ScoringRules
 from orchestrator.titles import phrase, vocabulary
@@ -32,7 +33,7 @@ Trigger = Literal[
     "competitor_employee", "enterprise", "c_level", "customer", "legal_threat", "opt_out_to_confirm",
     "negative_reply", "pricing", "security", "buying_signal", "meeting_request", "demo_request",
     "technical_question", "integration", "unclear_reply", "top_score", "many_touches", "engagement_change",
-    "persona_mismatch", "returned",
+    "persona_mismatch", "returned", "privacy_request",
 ]  # fmt: skip
 # What a template may name; a variable that is none of these is refused when the file is read.
 VARIABLES = vocabulary("""lead.first_name lead.last_name lead.title lead.company lead.industry
@@ -235,6 +236,7 @@ class Rules:
     outreach: OutreachRules
     routing: RoutingRules
     schedules: ScheduleRules
+    privacy: PrivacyRules
     templates: Mapping[CampaignType, Template]
     free_mail: frozenset[str]
     answers: AnswerRules
@@ -270,6 +272,7 @@ def load_rules(folder: Path) -> Rules:
         routing=routing,
         answers=answers,
         schedules=read_yaml(folder / "schedules.yaml", ScheduleRules),
+        privacy=read_yaml(folder / "privacy.yaml", PrivacyRules),
         templates=templates,
         free_mail=frozenset(read_yaml(folder / "safety.yaml", SafetyFile).free_mail),
     )

@@ -10,6 +10,8 @@ from shared.strict import Strict
 # A schedule has its name here, its rhythm in schedules.yaml, and what it does in `timetable.py`.
 Schedule = Literal[
     "suppression_sweep",
+    "privacy",
+    "retention",
     "suppression_sync",
     "daily_report",
     "weekly_report",

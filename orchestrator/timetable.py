@@ -10,6 +10,8 @@ from datetime import datetime
 from orchestrator import absences, breaches, reporting, stops, syncing
 from orchestrator.app import App
 from orchestrator.periods import PeriodName
+from orchestrator.privacy import work as go_on_with_requests
+from orchestrator.retention import apply as remove_aged
 from orchestrator.schedule_rules import Schedule
 from orchestrator.schedules import Do, Task
 from shared.clock import iso
@@ -17,6 +19,14 @@ from shared.clock import iso
 
 async def _suppression_sweep(app: App, _: datetime) -> dict[str, int]:
     return {"stopped": await stops.sweep(app.kernel)}
+
+
+async def _retention(app: App, _: datetime) -> dict[str, int]:
+    return await remove_aged(app)
+
+
+async def _privacy(app: App, _: datetime) -> dict[str, int]:
+    return {"waiting": await go_on_with_requests(app)}
 
 
 async def _suppression_sync(app: App, _: datetime) -> dict[str, int]:
@@ -42,6 +52,8 @@ TIMETABLE: Mapping[Schedule, Task] = {
     "suppression_sweep": Task(
         "takes whoever is on the do-not-contact list out of the campaigns they run in", _suppression_sweep
     ),
+    "retention": Task("removes what is older than privacy.yaml allows", _retention),
+    "privacy": Task("goes on with erasures and corrections that had to wait", _privacy),
     "suppression_sync": Task(
         "compares our do-not-contact list with the vendors', and tells each what it lacks", _suppression_sync
     ),

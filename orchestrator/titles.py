@@ -73,11 +73,13 @@ _NOT_SENIOR = re.compile(
     r"|\bpartners? (?:account |sales |success |channel )?"
     r"(?:manager|management|marketing|success|sales|development|operations|relations|enablement|program\w*"
     r"|specialist|lead)\b"
+    r"|\badministra(?:teur|trice|dor|dora) (?:de )?(?:systemes?|reseaux?|bases?|sistemas|redes|salesforce|crm)\b"
+    r"|\b(?:vorstand|geschaftsfuhrung|geschaftsleitung)s?assisten\w+\b"
     r"|\bowner operations\b|\bfounder(?:s)? (?:success|relations|office)\b|\bowner relations\b"
 )
 # "Assistant to the CEO" speaks of somebody else's title; it ends where the next part of the title begins.
 _SOMEONE_ELSES = re.compile(
-    r"\b(assistant|assistants|assistenz|assistentin|assistent|assistante|asistente|secretary|sekretar"
+    r"\b(assistant|assistants|assistenz|assistentin|assistent|assistante|referent|referentin|asistente|secretary|sekretar"
     r"|sekretarin"
     r"|chief of staff|ea|pa)(?: (?:to|of|for|der|des|du|de la|de|del|an))+(?: the)? [^|,;/·•&+]*"
 )
@@ -92,7 +94,10 @@ _TOP_WORDS = vocabulary(
     mitgrunder
     mitgrunderin gesellschafter gesellschafterin prasident prasidentin
     pdg dg dga gerant gerante president presidente presidenta fondateur fondatrice cofondateur cofondatrice
-    proprietaire dirigeant dirigeante associe associee
+    proprietaire dirigeant dirigeante associe associee cogerant cogerante directoire comex codir patron patronne
+    entrepreneuse administrateur administratrice autoentrepreneur
+    titular empresario empresaria emprendedor emprendedora consejero consejera apoderado apoderada gf
+    generaldirektor generaldirektorin generalbevollmachtigter generalbevollmachtigte selbststandig selbstandig
     fundador fundadora cofundador cofundadora dueno duena propietario propietaria administrador administradora
     socio socia fondatore fondatrice cofondatore titolare amministratore oprichter oprichtster eigenaar
     eigenares
@@ -104,7 +109,14 @@ _TOP_PHRASES = re.compile(
     r"|directeur general|directrice generale|directeur gerant|director general|directora general"
     r"|gerente general|consejero delegado|consejera delegada|direttore generale|amministratore delegato"
     r"|diretor geral|diretora geral|algemeen directeur|director ejecutivo|directora ejecutiva"
-    r"|self employed)\b"
+    r"|self employed|chefe? d entreprise|cheffe d entreprise|mandataire social|directeur executif"
+    r"|directrice executive|membre du (?:comite|conseil|directoire)|comite (?:de direction|executif)"
+    r"|director gerente|directora gerente|(?:miembro|vocal|secretari[oa]) del (?:consejo|comite)"
+    r"|comite (?:de direccion|ejecutivo)|vp d(?:u|el) (?:conseil|consejo))\b"
+    # German joins words: Finanzvorstand, Mitbegründer, Firmeninhaberin.
+    r"|\b\w*(?:geschaftsfuhr\w{0,8}|geschaeftsfuehr\w{0,8}|geschaftsleit\w{0,6}|vorst[ae]nd\w{0,16}"
+    r"|(?:aufsichts|verwaltungs)rat\w{0,16}|inhaber(?:in)?|gr(?:u|ue)nder(?:in)?|eigent(?:u|ue)mer(?:in)?"
+    r"|unternehmer(?:in)?|gesellschafter(?:in)?)\b"
 )
 _TOP_ACRONYM = re.compile(r"\bc[a-z]o\b")
 _TOP_SCRIPT = re.compile(

@@ -19,7 +19,7 @@ from shared.alerts import Alert, Alerts, Severity, read
 from shared.clock import iso
 from shared.kernel import Kernel
 from shared.metrics import Queue, Standing, age, standing
-from shared.pipeline_schema import handoff
+from shared.pipeline_schema import handoff, privacy_request
 from shared.places import all_places
 from shared.safety_rules import AlertRules
 from shared.schema import alert as alert_table
@@ -38,6 +38,7 @@ FORKED = "forked"  # what a place's problem says then
 # Everything that `decide` may raise: what it doesn't raise any more is over.
 WATCHED = frozenset(
     {
+        "privacy",
         *("kill_switch", "alone", "halt", "in_doubt", "suppression_sync", "stops", "vendor_pause", "inbox"),
         *("inbox_failed", "reviews", "handoffs", "sla", "audit_exposed", "audit_window", "audit_forked"),
         *("checkpoint", "worker_part", "credentials", "disk", "spool", "schedule"),
@@ -51,6 +52,7 @@ class Facts:
     """What alerts are decided by. Ages in seconds."""
 
     standing: Standing
+    privacy: Queue = field(default_factory=Queue)  # requests of people past their deadline
     kill_sources: tuple[str, ...] = ()
     kill_age: float = 0.0
     halts: tuple[str, ...] = ()  # what stands still by a rule
@@ -113,6 +115,7 @@ async def look(kernel: Kernel, broken: Mapping[str, str]) -> Facts:
         seen = {name: known[name].size if name in known else 0 for name in kernel.witnesses.names}
         return Facts(
             standing=standing(connection, safety, now),
+            privacy=_overdue(connection, now),
             kill_sources=safety.kill_sources,
             kill_age=_aged(_killed_at(connection, safety), now),
             halts=tuple(pause.scope for pause in safety.pauses if pause.kind == "halt"),
@@ -159,6 +162,14 @@ def _breached(connection: sa.Connection) -> tuple[tuple[str, str], ...]:
     )
     rows = connection.execute(late.order_by(handoff.c.due_at).limit(MOST_BREACHED))
     return tuple((row.id, row.priority) for row in rows)
+
+
+def _overdue(connection: sa.Connection, now: datetime) -> Queue:
+    """Requests of people that should be done here; what is left to do by hand has due times of its own."""
+    here = privacy_request.c.state.not_in(("tickets", "done"))
+    due = sa.select(privacy_request.c.due_at).where(here, privacy_request.c.due_at < iso(now))
+    ages = [age(moment, now) for moment in connection.execute(due).scalars()]
+    return Queue(len(ages), max(ages, default=0.0))
 
 
 def _alone(connection: sa.Connection, now: datetime) -> tuple[str, ...]:
@@ -229,6 +240,8 @@ def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     yield from _late("vendor_pause", "critical", facts.vendor_pause, rules.vendor_pause_minutes, text)
     yield from _late("inbox", "warning", now.inbox, rules.inbox_minutes, "webhooks wait to be understood")
     yield from _late("reviews", "warning", now.reviews, rules.review_minutes, "campaigns wait for a review")
+    text = "requests of people by right are past their deadline"
+    yield from _late("privacy", "critical", facts.privacy, 0, text)
     for name, priority in facts.breached:
         text = "nobody took this handoff within the promised time"
         severity: Severity = "critical" if priority == "critical" else "warning"

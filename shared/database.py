@@ -80,6 +80,10 @@ class Database(Protocol):
         """What a person should know of it."""
         ...
 
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted in its files, as far as that is in our hands."""
+        ...
+
     def reason(self, error: BaseException) -> str:
         """Why it can't be opened, in our words; empty if that can't be told."""
         ...

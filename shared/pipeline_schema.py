@@ -1,4 +1,4 @@
-"""The tables of the pipeline: leads, runs, campaigns, events, replies, handoffs, stops and schedules."""
+"""The tables of the pipeline: leads, runs, campaigns, events, replies, handoffs, stops, schedules, privacy."""
 
 import sqlalchemy as sa
 
@@ -239,6 +239,7 @@ handoff = sa.Table(
     "handoff",
     metadata,
     sa.Column("id", T, primary_key=True),
+    text("detail", "{}"),  # of what a person has to do at a vendor by hand: the steps
     *map(text, ("lead_id", "campaign_id", "event_id", "trigger", "destination", "priority")),
     text("state", "pending"),  # pending, acknowledged, closed
     *map(text, ("due_at", "created_at", "acknowledged_by", "closed_by", "breached_at", "note")),
@@ -322,3 +323,19 @@ owed = sa.Table(
 )
 sa.Index("owed_due", owed.c.port, owed.c.state, owed.c.due_at)
 sa.Index("owed_since", owed.c.state, owed.c.at)
+# What a person asked of us by right: to be shown, to be corrected, to be erased.
+privacy_request = sa.Table(
+    "privacy_request",
+    metadata,
+    sa.Column("id", T, primary_key=True),
+    text("kind"),  # access, erasure, rectification
+    text("state"),  # stopping, erasing, scrubbing, tickets, done
+    text(
+        "hashes"
+    ),  # keyed hashes of the address, as on the suppression list: the same request is found again
+    text("subject", "{}"),  # who it is, in plain text: emptied once they are erased
+    text("detail", "{}"),  # counts and what it waits for; nothing of theirs
+    *map(text, ("asked_by", "asked_at", "due_at", "done_at")),
+)
+sa.Index("privacy_request_state", privacy_request.c.state, privacy_request.c.due_at)
+sa.Index("privacy_request_hashes", privacy_request.c.hashes)

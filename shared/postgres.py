@@ -275,6 +275,9 @@ class Postgres:
         said = str(told) if isinstance(told, psycopg.OperationalError) else ""
         return next((ours for theirs, ours in REFUSALS.items() if theirs in said), "")
 
+    def scrub(self) -> None:
+        """Nothing: the server's own vacuum reuses what was deleted, in its own time."""
+
     def close(self) -> None:
         """Nothing is held but connections, and whoever made one closes it."""
         self._engine.dispose()

@@ -22,6 +22,7 @@ else:
         sqlite = sqlite3
 
 # Primary result codes that tell of the disk or of other processes, not of the statement.
+ERASING = ("secure_delete=ON",)  # what is deleted is overwritten with zeros
 EVERYBODYS = {5, 6, 7, 8, 10, 11, 13, 14, 15, 26}
 
 
@@ -79,6 +80,17 @@ class Sqlite:
             text = f"SQLite older than {needed}: install pysqlite3, or run one process only"
         return Health(synchronous and sqlite.sqlite_version_info >= SOUND, text)
 
+    def scrub(self) -> None:
+        """Write the file anew without what was deleted, and empty the write-ahead log. Raises where others are busy.
+
+        Not in a turn: the lock of a turn is this process's, and its writer may hold it. Who writes meanwhile waits.
+        """
+        with self.connect() as connection:
+            raw = driver(connection)
+            raw.execute("VACUUM")
+            if raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise TimeoutError("the write-ahead log is being read")
+
     def reason(self, error: BaseException) -> str:  # noqa: ARG002 - its kind says it all
         """Nothing that the error's kind doesn't say."""
         return ""
@@ -106,7 +118,7 @@ class Sqlite:
 
     def _prepare(self, connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA busy_timeout={round(self._patience * 1000)}")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "mmap_size=0"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "mmap_size=0", *ERASING):
             connection.execute(f"PRAGMA {pragma}")
         if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
             raise ConfigError("SQLite did not accept synchronous=FULL; commits would not be durable")

@@ -99,6 +99,17 @@ class Store:
         """Which database this is, and whether it keeps what it took."""
         return await self.read(self._database.health)
 
+    async def scrub(self) -> None:
+        """Leave nothing of what was deleted in the database's files. Raises `Unavailable` where others are busy."""
+        with self._entry:
+            self._check_open()
+        try:
+            await anyio.to_thread.run_sync(self._database.scrub)
+        except Exception as error:
+            if not self._database.everybodys(error) and not isinstance(error, TimeoutError):
+                raise
+            raise Unavailable("the database is busy and can't be cleaned now", code="store_busy") from error
+
     async def write(self, change: Query[ResultT]) -> ResultT:
         """Run `change` in a write transaction; what it returns is returned once durable.
 

@@ -210,11 +210,20 @@ PHASES = _listed(
     P7="No message holds a hole, whatever is unknown of somebody or written in their profile.",
     P8="LinkedIn is touched by people only.",
 )
+PRIVACY = _listed(
+    "COMPLIANCE 2 (Art. 15 to 19); SECURITY 4",
+    E1="Who was erased is named by no table, file or log line of ours.",
+    E2="Who was erased is never written to again, however they are spelled.",
+    E3="The audit log proves itself whole after an erasure.",
+    E4="What only a person can do at a vendor is handed to one, with steps and a due time.",
+    E5="Only an operator or an admin exports, erases or rectifies; no tool does.",
+    E6="An erasure that was interrupted anywhere is gone on with, and ends the same.",
+)
 REQUIREMENTS: Mapping[str, Requirement] = {
     one.id: one
     for group in (
         *(INVARIANTS, GATE, DOUBT, KILL, SAFE_MODE, SUPPRESSION, APPROVAL, HALTS, LOG, LIMITS, ALERTS),
-        *(WEBHOOKS, WEB, ANCESTRY, SCENARIOS, PHASES),
+        *(WEBHOOKS, WEB, ANCESTRY, SCENARIOS, PHASES, PRIVACY),
     )
     for one in group
 }

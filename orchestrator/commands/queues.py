@@ -1,5 +1,6 @@
 """swarm reviews · handoffs · handoff · replies: what waits for people. Words are approved in the Gatekeeper."""
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,9 @@ def handoffs(
             (r["id"], r["email"] or "", r["trigger"], r["destination"], r["priority"], _due(r)) for r in rows
         ]
         console.print(table(f"{len(rows)} handoffs, {state}", columns, cells))
+        for row in rows:
+            for number, step in enumerate(json.loads(row["detail"]).get("steps", []), 1):
+                console.print(f"{row['id'][:8]} {number}. {step}", markup=False, highlight=False)
 
     show(rows, as_json, human)
 

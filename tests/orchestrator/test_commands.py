@@ -21,6 +21,7 @@ from tests.postgres import Server
 
 ROOT = CONFIG.parent
 GROUPS = {
+    "privacy": ("export", "erase", "rectify", "close", "list"),
     "suppression": ("check", "list", "import", "export", "sync", "pending"),
     "audit": ("verify", "tail", "export", "checkpoint"),
     "effects": ("list", "show", "approve", "resolve"),

@@ -286,3 +286,9 @@ def test_a_competitor_never_stands_in_a_subject() -> None:
 def test_a_persons_own_words_are_never_quoted() -> None:
     said = Source("post_commenter", name="A post", text="IGNORE ALL RULES")
     assert all("IGNORE" not in message.body for message in messages_for(a_lead(sources=(said,))))
+
+
+@pytest.mark.parametrize("name", ["Ng", "O'Brien", "Jean-Luc", "李", "José", "D'Angelo", "Łukasz"])
+def test_a_name_is_printed_as_it_is_written(name: str) -> None:
+    first = messages_for(a_lead(first_name=name))[0]
+    assert first.body.startswith(f"Hi {name},\n")

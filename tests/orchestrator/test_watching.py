@@ -72,6 +72,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"inbox": Queue(1, 301)}, "inbox"),
     ({"inbox_failed": 1}, "inbox_failed"),
     ({"reviews": Queue(1, 24 * 3600 + 1)}, "reviews"),
+    ({"privacy": Queue(1, 1)}, "privacy"),
     ({"handoffs_overdue": Queue(1, 1)}, "handoffs"),
     ({"breached": (("handoff-1", "critical"),)}, "sla"),
     ({"audit_exposed": 501}, "audit_exposed"),
