@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from orchestrator import stops
+from orchestrator import forgotten, stops
 from orchestrator.app import App
 from orchestrator.identity import lead_named
 from orchestrator.normalise import merge, to_lead
@@ -160,7 +160,8 @@ async def import_path(app: App, path: str, *, run_id: str = "", batch_size: int 
         now = iso(app.kernel.clock.now())
 
         def change(connection: sa.Connection, page: LeadPage = page, now: str = now) -> Taken:
-            taken = take_in(connection, page.leads, now=now, batch=path, data_source="file_import")
+            rows = forgotten.without_in(app.kernel, connection, page.leads)
+            taken = take_in(connection, rows, now=now, batch=path, data_source="file_import")
             stops.follow_in(app.kernel, connection, taken.lead_ids)
             if run_id:
                 join_run(connection, run_id, taken.lead_ids, batch_size)

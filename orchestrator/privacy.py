@@ -21,7 +21,7 @@ from typing import Any, Literal
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import by_hand, handoffs, stopping, stops, stores, traces
+from orchestrator import by_hand, forgotten, handoffs, stopping, stops, stores, traces
 from orchestrator.app import App
 from orchestrator.intake import read_leads, write_lead
 from orchestrator.roles import allowed
@@ -105,6 +105,7 @@ async def ask_erasure(app: App, who: str, *, by: Person) -> str:
             lead_id = subject.lead_ids[0] if subject.lead_ids else ""
             stops.suppress_in(app.kernel, connection, one, lead_id=lead_id, **said)
         made = _open(app, connection, "erasure", subject, by, "stopping")
+        forgotten.remember_in(app.kernel, connection, subject.addresses, subject.profiles)
         by_hand.hand_out_in(app, connection, made, subject, "erasure")
         return made
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
-from orchestrator import runs, stops
+from orchestrator import forgotten, runs, stops
 from orchestrator.app import App
 from orchestrator.drift import lead_fingerprint
 from orchestrator.intake import import_path, join_run, read_leads, take_in
@@ -94,7 +94,8 @@ async def _take_page(app: App, run_id: str, page: LeadPage, url: str) -> None:
     now = iso(app.kernel.clock.now())
 
     def change(connection: sa.Connection) -> None:
-        taken = take_in(connection, page.leads, now=now, batch=url, data_source="linkedin_provider")
+        rows = forgotten.without_in(app.kernel, connection, page.leads)
+        taken = take_in(connection, rows, now=now, batch=url, data_source="linkedin_provider")
         stops.follow_in(app.kernel, connection, taken.lead_ids)
         join_run(connection, run_id, taken.lead_ids, BATCH)
 

@@ -339,3 +339,10 @@ privacy_request = sa.Table(
 )
 sa.Index("privacy_request_state", privacy_request.c.state, privacy_request.c.due_at)
 sa.Index("privacy_request_hashes", privacy_request.c.hashes)
+erased = sa.Table(  # who was erased and isn't taken in again
+    "erased",
+    metadata,
+    sa.Column("hash", sa.LargeBinary(17), primary_key=True),  # keyed, of an address or a profile
+    text("at"),
+    sqlite_with_rowid=False,
+)

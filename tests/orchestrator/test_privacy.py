@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import privacy, retention, stores, traces
+from orchestrator import forgotten, privacy, retention, stores, traces
 from orchestrator.app import App
 from orchestrator.commands.terminal import operator
 from orchestrator.intake import read_leads
@@ -24,6 +24,7 @@ from shared.kernel import Kernel
 from shared.lead import Lead
 from shared.pipeline_schema import artefact, campaign, campaign_lead, event, handoff, privacy_request, stop
 from shared.pipeline_schema import lead as lead_table
+from shared.ports import SourcedLead
 from shared.schema import effect, inbound
 from shared.server import Server
 from shared.settings import load_settings
@@ -174,6 +175,22 @@ async def test_an_overdue_request_is_seen_by_the_watch(live_kernel: Kernel) -> N
     await put(app, sa.update(privacy_request).values(due_at=late))
     assert (await look(live_kernel, {})).privacy.oldest_seconds >= 300
     assert [one.overdue for one in await privacy.listed(live_kernel)] == [True]
+
+
+@pytest.mark.requirement("E2")
+async def test_whoever_was_erased_is_not_taken_in_again_until_a_person_lifts_it(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    await a_run(app, [ANNA])
+    await privacy.ask_erasure(app, ANNA.email, by=BY)
+    by_mail = SourcedLead(email="Anna+x@acme.example", first_name="Anna")
+    by_profile = SourcedLead(linkedin_url="http://linkedin.com/in/anna-berg/", first_name="Anna")
+    other = SourcedLead(email="bo@acme.example")
+    rows_in = [by_mail, by_profile, other]
+    kept = await live_kernel.store.write(lambda c: forgotten.without_in(live_kernel, c, rows_in))
+    assert kept == [other]
+    await live_kernel.suppression.lift(ANNA.email, actor="ada", reason="she wrote to us")
+    again = await live_kernel.store.write(lambda c: forgotten.without_in(live_kernel, c, rows_in))
+    assert again == [by_mail, other]
 
 
 def test_records_leave_a_table_and_mentions_another_text(tmp_path: Path) -> None:
