@@ -1,5 +1,7 @@
 """What people have to take over: open handoffs first, the most overdue on top; taking, closing, deciding."""
 
+import json
+
 import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,8 +30,9 @@ async def show(request: Request, visit: Visit) -> Response:
     )
     rows = await kernel.store.read(lambda c: c.execute(query).all())
     listed = [(row, unclear.decides(row)) for row in rows]
+    steps = {row.id: json.loads(row.detail).get("steps", []) for row in rows}
     now = iso(kernel.clock.now())
-    return await page(request, "handoffs.html", visit, handoffs=listed, now=now, most=MOST)
+    return await page(request, "handoffs.html", visit, handoffs=listed, steps=steps, now=now, most=MOST)
 
 
 @changing("approve")

@@ -1,12 +1,14 @@
 """Handoffs as people see them: taking, closing, and deciding what may be an opt-out."""
 
+import json
+
 import sqlalchemy as sa
 
 from orchestrator import handling
 from orchestrator.app import App
 from shared.event import Event
 from shared.pipeline_schema import handoff
-from tests.orchestrator.world import rows
+from tests.orchestrator.world import put, rows
 from tests.web.conftest import LogIn
 
 ONE = "jo@corp1.example"
@@ -52,3 +54,12 @@ async def test_what_may_be_an_opt_out_is_decided_with_a_button(app: App, log_in:
     assert (await viewer.post(f"/handoffs/{other}/confirm")).status_code == 403
     await ae.post(f"/handoffs/{other}/confirm")
     assert await app.kernel.suppression.refused([ONE]) == {ONE: "suppressed"}
+
+
+async def test_what_has_to_be_done_by_hand_is_shown_step_by_step(app: App, log_in: LogIn) -> None:
+    told = {"steps": ["ghl: open the contact", "ghl: delete <it>"]}
+    values = {"id": "t1", "trigger": "privacy_request", "detail": json.dumps(told), "priority": "high"}
+    await put(app, sa.insert(handoff).values(**values))
+    text = (await (await log_in("operator")).get("/handoffs")).text
+    assert "1. ghl: open the contact" in text
+    assert "2. ghl: delete &lt;it&gt;" in text
