@@ -1,6 +1,6 @@
 # Everything a developer runs. `make` lists it.
 .POSIX:
-.PHONY: help setup setup-dev setup-otel demo test gates check soak cover mutants live bench lock clean
+.PHONY: help setup setup-dev setup-otel demo test gates check soak cover mutants live bench revision lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -19,6 +19,7 @@ help:
 	@echo 'make mutants     deliberate breaks of the safety kernel, each of which the tests must notice'
 	@echo 'make live        tests against staging accounts of the vendors; needs their keys'
 	@echo 'make bench       measurements'
+	@echo 'make revision    the next revision of the schema, from what its history lacks         ARGS="what it is about"'
 	@echo 'make lock        resolve the lock files anew; needs uv'
 	@echo 'make clean       remove the environment and caches; keeps .swarm, your data'
 
@@ -74,6 +75,9 @@ live: setup-dev
 
 bench: setup-dev
 	@for file in bench/*.py; do $(PY) "$$file" $(ARGS) || exit 1; done
+
+revision: setup-dev
+	@$(PY) -m tools.revise $(ARGS)
 
 # Universal: one file for every platform and Python. The address of the index stays out of the files.
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

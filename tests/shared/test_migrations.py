@@ -1,5 +1,6 @@
 """One history for both databases: whatever an older version left becomes what the schema says today."""
 
+import ast
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,17 @@ import alembic.command
 import alembic.config
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 
 from shared.history import HEAD
 from shared.pipeline_schema import lead
+from shared.schema import T as TEXT
 from shared.sqlite import sqlite
 from shared.store import open_store
 from tests.postgres import Server
+from tools.revise import NOTHING, changes, revision
 
 HISTORY = Path(__file__).parents[2] / "shared" / "migrations"
 Make = Callable[[str], str]
@@ -103,7 +109,46 @@ async def test_the_history_leads_to_what_the_schema_says(new: Make) -> None:
     with connect(declared).begin() as connection:
         lead.metadata.create_all(connection)
     await opened(fresh)
-    assert shape(declared)["tables"] == shape(fresh)["tables"]
+    assert shape(declared)["tables"] == shape(fresh)["tables"], "make revision writes what the history lacks"
+
+
+def test_no_revision_reads_what_the_schema_says_today() -> None:
+    """What it does must not change when the schema does."""
+    for path in HISTORY.glob("versions/0*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        read = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert read <= {"alembic"}, path.name
+
+
+def test_each_revision_follows_one_and_the_last_is_the_head() -> None:
+    """Two changes that took the same number don't land together (CONTRIBUTING.md says what to do)."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(HISTORY))
+    found = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert [one.revision for one in found] == [f"{n:04}" for n in range(len(found), 0, -1)]
+    assert found[0].revision == HEAD
+    assert {Path(one.path).name[:4] for one in found} == {one.revision for one in found}
+
+
+def test_a_revision_is_written_from_what_the_history_lacks() -> None:
+    assert changes(lead.metadata) == NOTHING
+    more = sa.MetaData()
+    for table in lead.metadata.tables.values():
+        table.to_metadata(more)
+    more.tables["lead"].append_column(sa.Column("mood", TEXT, nullable=False, server_default=""))
+    sa.Table("mood", more, sa.Column("id", TEXT, primary_key=True), sa.Column("at", TEXT, index=True))
+    text = revision("0099", "0098", "moods", changes(more))
+    with sa.create_engine("sqlite://", module=sqlite).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE lead (id TEXT)")
+        with Operations.context(MigrationContext.configure(connection)):
+            made: dict[str, Any] = {}
+            exec(compile(text, "0099_moods.py", "exec"), made)
+            made["upgrade"]()
+        asked = sa.inspect(connection)
+        assert [column["name"] for column in asked.get_columns("lead")] == ["id", "mood"]
+        assert [column["name"] for column in asked.get_columns("mood")] == ["id", "at"]
+        assert [index["name"] for index in asked.get_indexes("mood")] == ["ix_mood_at"]
+    assert (made["revision"], made["down_revision"], made["__doc__"]) == ("0099", "0098", "Moods.")
 
 
 async def test_the_log_is_guarded_on_both(new: Make) -> None:
