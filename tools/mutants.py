@@ -36,6 +36,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/shared/test_http.py",
         "tests/scenarios/test_thousand_queued.py",
     ),
+    "admission": ("tests/shared/test_http.py", "tests/scenarios/test_storm.py"),
     "http": ("tests/shared/test_http.py", "tests/scenarios/test_storm.py"),
     "ledger": ("tests/shared/test_ledger.py",),
     "settlement": (
@@ -300,15 +301,16 @@ MUTANTS: tuple[Mutant, ...] = (
             "SELECT key FROM suppression WHERE key",
         ),
         free_mail_suppressed=("if domain in self._free_mail:", "if False:"),
-        lifted_by_nobody=("if not reason.strip() or actor.strip().casefold() in NOBODY:", "if False:"),
+        lifted_by_nobody=('NOBODY:\n            raise Invalid("lift', '():\n            raise Invalid("lift'),
+        let_go_by_nobody=('NOBODY:\n            raise Invalid("lett', '():\n            raise Invalid("lett'),
         lifting_not_logged=('append(connection, [Entry("suppression.lifted"', '([Entry("suppression.lifted"'),
         unkeyed=("self._hash = KeyedHash(pepper)", 'self._hash = KeyedHash(b"")'),
     ),
+    *_of("admission", a_429_blocks_nobody=("if error.status == TOO_MANY:", "if False:")),
     *_of(
         "http",
         no_question_before_sending=("await permit.clear_to_send()", "pass"),
         doubt_forgotten_over_a_later_try=("if doubted and not isinstance(error, InDoubt):", "if False:"),
-        a_429_blocks_nobody=("if error.status == 429:", "if False:"),
         writes_read_as_success=(
             "raise _lost(writing=writing)\n        text",
             "return Answer(response.status_code, {}, response.headers)\n        text",

@@ -103,6 +103,10 @@ async def test_only_a_named_person_with_a_reason_lifts(kernel: Kernel, actor: st
     await stop(kernel, "jane@corp.example")
     with pytest.raises(Invalid):
         await kernel.suppression.lift("jane@corp.example", actor=actor, reason=reason)
+    with pytest.raises(Invalid):
+        await kernel.store.write(
+            lambda c: kernel.suppression.let_go_in(c, "jane@corp.example", actor=actor, reason=reason)
+        )
     assert await kernel.suppression.refused(["jane@corp.example"])
 
 
