@@ -11,10 +11,11 @@ from pathlib import Path
 
 from orchestrator.stores import GONE
 from orchestrator.subject import Subject
+from shared.turn import PLACES
 
 # Ours, and watched over by others: keys, locks, the databases (cleaned by themselves), signed checkpoints.
 OURS = frozenset({"keys", "checkpoints.jsonl", "spool.reserve", "KILL"})
-ENDINGS = frozenset({".lock", ".queue", ".only", ".db", ".db-wal", ".db-shm"})
+ENDINGS = frozenset({*PLACES, ".lock", ".only", ".db", ".db-wal", ".db-shm"})
 LONGEST_RECORD = 1_000  # lines: a quote that is never closed doesn't swallow a file
 PROBE = 65_536
 

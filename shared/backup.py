@@ -14,10 +14,11 @@ from filelock import FileLock, Timeout
 
 from shared.errors import Invalid
 from shared.sqlite import sqlite
+from shared.turn import PLACES
 
 BESIDE = ("", "-wal", "-shm")  # a database, and what belongs to it
 STAGED = "restoring.db"
-LOCKS = (".queue", ".lock", ".only")
+LOCKS = (*PLACES, ".lock", ".only")
 MAGIC = b"SQLite format 3\x00"
 
 
