@@ -29,10 +29,15 @@ from shared.settings import Settings
 from shared.store import Store, Unavailable, open_store
 from tests.postgres import Server, name_in, running
 from tests.relay import relayed
+from tests.shared.test_migrations import migrate
 from tests.shared.world import HandClock, Shown, Somebody, Vendor, contact, opened
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Settings]
+EMPTY = (
+    "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+    "LOOP EXECUTE format('DROP TABLE %I CASCADE', name); END LOOP; END $$; DROP FUNCTION append_only()"
+)
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
@@ -566,7 +571,9 @@ async def test_the_working_role_of_the_runbook_can_do_its_work_and_not_touch_the
 async def test_the_working_role_is_told_that_the_owner_must_migrate(
     postgres: Server, roles: Mapping[str, str]
 ) -> None:
-    postgres.run("UPDATE alembic_version SET version_num = '0001'", "swarm")
+    postgres.run(EMPTY, "swarm")
+    migrate(roles["swarm_owner"], "0001")
+    postgres.run(runbook()[1].removeprefix("\\connect swarm\n"), "swarm")
     with pytest.raises(ConfigError, match="owner"):
         async with open_store(roles["swarm"]):
             raise AssertionError
