@@ -24,6 +24,12 @@ PLAIN = ("-q", "-n", "0", "-x", "-p", "no:cacheprovider")
 PATIENCE = 600  # seconds for one break
 # The quickest that should notice, by file; `USUAL` comes after them.
 TESTS: dict[str, tuple[str, ...]] = {
+    "admission": (
+        "tests/orchestrator/test_attempts.py",
+        "tests/shared/test_breaker.py",
+        "tests/shared/test_http.py",
+        "tests/scenarios/test_storm.py",
+    ),
     "approval": ("tests/shared/test_approval.py", "tests/orchestrator/test_review.py"),
     "claim": (
         "tests/shared/test_gate.py",
@@ -72,6 +78,16 @@ def _of(file: str, **breaks: tuple[str, str]) -> tuple[Mutant, ...]:
 
 
 MUTANTS: tuple[Mutant, ...] = (
+    *_of(
+        "admission",
+        a_429_blocks_nobody=("if error.status == TOO_MANY:", "if False:"),
+        an_answer_closes_no_breaker=("await self._breaker.answered(name)", "pass"),
+        a_failure_opens_no_breaker=("await self._breaker.failed(name, error.retry_after)", "pass"),
+        a_failed_attempt_is_not_counted=(
+            "if failed:\n            self._attempts.failed(",
+            "if failed:\n            self._attempts.answered(",
+        ),
+    ),
     *_of(
         "claim",
         kill_switch_not_asked=("if safety.killed:", "if False:"),
