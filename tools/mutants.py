@@ -23,39 +23,23 @@ ONCE = ("-k", "not postgresql")  # the rules are the same on both databases
 PLAIN = ("-q", "-n", "0", "-x", "-p", "no:cacheprovider")
 PATIENCE = 600  # seconds for one break
 # The quickest that should notice, by file; `USUAL` comes after them.
+SHARED = "tests/shared"
 TESTS: dict[str, tuple[str, ...]] = {
     "admission": (
         "tests/orchestrator/test_attempts.py",
-        "tests/shared/test_breaker.py",
-        "tests/shared/test_http.py",
+        f"{SHARED}/test_breaker.py",
+        f"{SHARED}/test_http.py",
         "tests/scenarios/test_storm.py",
     ),
-    "approval": ("tests/shared/test_approval.py", "tests/orchestrator/test_review.py"),
-    "claim": (
-        "tests/shared/test_gate.py",
-        "tests/shared/test_budgets.py",
-        "tests/orchestrator/test_safe_mode.py",
-    ),
-    "doubt": ("tests/shared/test_gate.py", "tests/contract/test_doubts.py"),
-    "gate": (
-        "tests/shared/test_gate.py",
-        "tests/shared/test_http.py",
-        "tests/scenarios/test_thousand_queued.py",
-    ),
-    "admission": ("tests/shared/test_http.py", "tests/scenarios/test_storm.py"),
-    "http": ("tests/shared/test_http.py", "tests/scenarios/test_storm.py"),
-    "ledger": ("tests/shared/test_ledger.py",),
-    "settlement": (
-        "tests/shared/test_ledger.py",
-        "tests/shared/test_gate.py",
-        "tests/shared/test_budgets.py",
-    ),
-    "suppression": ("tests/shared/test_suppression.py",),
-    "switches": (
-        "tests/shared/test_switches.py",
-        "tests/shared/test_halts.py",
-        "tests/scenarios/test_disk.py",
-    ),
+    "approval": (f"{SHARED}/test_approval.py", "tests/orchestrator/test_review.py"),
+    "claim": (f"{SHARED}/test_gate.py", f"{SHARED}/test_budgets.py", "tests/orchestrator/test_safe_mode.py"),
+    "doubt": (f"{SHARED}/test_gate.py", "tests/contract/test_doubts.py"),
+    "gate": (f"{SHARED}/test_gate.py", f"{SHARED}/test_http.py", "tests/scenarios/test_thousand_queued.py"),
+    "http": (f"{SHARED}/test_http.py", "tests/scenarios/test_storm.py"),
+    "ledger": (f"{SHARED}/test_ledger.py",),
+    "settlement": (f"{SHARED}/test_ledger.py", f"{SHARED}/test_gate.py", f"{SHARED}/test_budgets.py"),
+    "suppression": (f"{SHARED}/test_suppression.py",),
+    "switches": (f"{SHARED}/test_switches.py", f"{SHARED}/test_halts.py", "tests/scenarios/test_disk.py"),
 }
 
 
@@ -322,7 +306,6 @@ MUTANTS: tuple[Mutant, ...] = (
         lifting_not_logged=('append(connection, [Entry("suppression.lifted"', '([Entry("suppression.lifted"'),
         unkeyed=("self._hash = KeyedHash(pepper)", 'self._hash = KeyedHash(b"")'),
     ),
-    *_of("admission", a_429_blocks_nobody=("if error.status == TOO_MANY:", "if False:")),
     *_of(
         "http",
         no_question_before_sending=("await permit.clear_to_send()", "pass"),
