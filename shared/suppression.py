@@ -41,6 +41,7 @@ HASH_BYTES = 16
 MOST_LABELS = 10  # of a domain: as many of its parents are looked up
 STANDING = "SELECT key FROM suppression WHERE lifted_at = '' AND key IN"
 REASONS = "SELECT key, reason FROM suppression WHERE lifted_at = '' AND key IN"
+ANYBODY_HELD = "SELECT 1 FROM held LIMIT 1"
 HELD = "SELECT key FROM held WHERE key IN"
 HOLD = f"{insertion('held', ('key', 'at'))} ON CONFLICT (key) DO NOTHING"
 UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
@@ -180,7 +181,9 @@ class Suppression:
                 domains[whole] = self._keys_of_domain(whole)
             stops[text] = (*self._keys_of_person(address), *domains[whole])
         every = list(dict.fromkeys(chain.from_iterable(stops.values())))
-        if unclear := {bytes(row["key"]) for row in among(connection, HELD, every)}:
+        # Mostly nobody is held, and then asking for each would take as long as the list itself.
+        held_ones = among(connection, HELD, every) if value(connection, ANYBODY_HELD) else ()
+        if unclear := {bytes(row["key"]) for row in held_ones}:
             refused |= {text: UNCLEAR for text, keys in stops.items() if not unclear.isdisjoint(keys)}
         if found := set(self._found(connection, every)):
             refused |= {text: "suppressed" for text, keys in stops.items() if not found.isdisjoint(keys)}
