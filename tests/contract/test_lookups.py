@@ -347,6 +347,9 @@ async def at_instantly(settings_for: Callable[..., Settings], _home: Path) -> As
         yield Place(world.kernel, world, {"instantly": world.instantly}, {"instantly": url})
 
 
+RESTED = 601.0  # seconds after which failed attempts and a breaker hold nothing back any more
+
+
 # ── the walk ─────────────────────────────────────────────────────────────────────────────────────────────
 WALKS = {at_ghl: GHL, at_providers: PROVIDERS, at_instantly: INSTANTLY}
 MODULES = load_settings(Path(__file__).parent.parent.parent / "config", {}).suite.servers
@@ -378,11 +381,13 @@ async def test_a_look_up_finds_what_was_done_and_misses_what_was_not(
 async def after_losing(place: Place, case: Case, kind: str, who: str) -> str:
     """What a look-up says of the effect whose request or answer was lost."""
     vendor = case.effect[0]
+    await place.kernel.clock.sleep(RESTED)
     act = await case.ready(place.world, who)
     before = await doubtful(place, case)
     await place.faults(vendor, case.faults(kind))
     await act()
     await place.faults(vendor, [])
+    await place.kernel.clock.sleep(RESTED)
     (lost,) = [row for key, row in (await doubtful(place, case)).items() if key not in before]
 
     async def look(effect: Effect, /) -> Receipt | None:
