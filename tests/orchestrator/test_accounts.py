@@ -309,6 +309,7 @@ def test_rights_by_role() -> None:
     table = {role: {right for right in RIGHTS if allowed(role, right)} for role in (*ROLES, "agent", "")}
     assert table["viewer"] == {"read"}
     assert table["ae"] - table["viewer"] == {"stop", "suppress", "approve", "resume"}
-    assert table["operator"] - table["ae"] == {"approve_c_level", "approve_new", "clear_pause", "settle"}
+    own = {"approve_c_level", "approve_new", "clear_pause", "privacy", "settle"}
+    assert table["operator"] - table["ae"] == own
     assert table["admin"] - table["operator"] == {"relax", "administer"}
     assert table["agent"] == table[""] == set()

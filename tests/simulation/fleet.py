@@ -59,6 +59,13 @@ def operation_of(number: int) -> Op:
     )  # fmt: skip
 
 
+# How long one that fails is left alone is no matter here, and would be most of the time that this takes.
+UNRESTING = {
+    "breaker": {"percent": 100, "least_calls": 10_000, "open_seconds": 1},
+    "retry": {"attempts_seconds": 1, "unanswered_seconds": 1},
+}
+
+
 async def wanted_of(kernel: Kernel, number: int) -> Effect:
     """The same with the approval that stands for it, if it needs one."""
     effect = planned(number)
@@ -76,7 +83,7 @@ def fleet_settings(home: Path, database: str, vendor: str) -> Settings:
         shutil.copytree(CONFIG, config)
         _change(config / "safety.yaml", settle_seconds=1, call_deadline_seconds=DEADLINE, caps={})
         for name in ("ghl", "instantly"):
-            _change(config / "vendors" / f"{name}.yaml", settle_seconds=1, limits=[])
+            _change(config / "vendors" / f"{name}.yaml", settle_seconds=1, limits=[], **UNRESTING)
     urls = {f"{name}_BASE_URL": vendor for name in ("GHL", "INSTANTLY")}
     environ = {"SWARM_HOME": str(home), "SAFE_MODE": "false", **urls}
     return load_settings(config, environ | ({"DATABASE_URL": database} if database else {}))
