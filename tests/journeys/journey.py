@@ -37,6 +37,7 @@ from shared.clock import SystemClock
 from shared.effect import Json
 from shared.pipeline_schema import event, stop
 from shared.remote import environment
+from shared.schema import inbound
 from shared.settings import Settings, load_settings
 from shared.witness import Witness, open_witness
 
@@ -208,6 +209,14 @@ class Journey:
         async def look() -> bool:
             mine = [row for row in await self.rows(stop) if (row["kind"], row["target"]) == ("person", email)]
             return bool(mine) and all(row["state"] != "open" for row in mine)
+
+        await until(look)
+
+    async def understood(self) -> None:
+        """Wait until every webhook that came in is."""
+
+        async def look() -> bool:
+            return all(row["state"] != "new" for row in await self.rows(inbound))
 
         await until(look)
 

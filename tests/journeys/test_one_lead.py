@@ -119,6 +119,7 @@ async def travelled(folder: Path, binding: Binding, *, safe: bool, database: str
         campaign = (await journey.rows(pipeline_schema.campaign))[0]["vendor_ref"]
         assert await journey.post_event(unsubscribed(person, campaign)) == 200
         await journey.stopped(person.email)
+        await journey.understood()  # who opts out is stopped before that
         return await told(journey, person, run)
 
 
