@@ -27,6 +27,7 @@ from orchestrator.handing_over import About, hand_off_in
 from orchestrator.identity import addresses_of, lead_of_address, lead_of_contact
 from orchestrator.intake import read_lead
 from orchestrator.replies import Classified, action_for, classify, suppresses
+from shared.address import read_address
 from shared.audit import Entry, append
 from shared.bounce import Bounce, read_report, worst
 from shared.clock import iso
@@ -242,7 +243,7 @@ def _stop(app: App, connection: sa.Connection, event: Event, known: Known, now: 
     elif event.type in STOPPING or event.stops_contact:
         suppress_in(app, connection, known.addresses, event.reason or event.type, event.vendor, now)
     elif event.type == "sent":
-        _stop_once_more(app, connection, known, now)
+        _stop_once_more(app, connection, known, event.told_at or iso(now), now)
 
 
 def stop_in(app: App, connection: sa.Connection, event: Event, reason: str, now: datetime) -> None:
@@ -264,12 +265,18 @@ def _bounced(app: App, connection: sa.Connection, event: Event, known: Known, no
             stops.halt_in(connection, one, "bounced", now)
 
 
-def _stop_once_more(app: App, connection: sa.Connection, known: Known, now: datetime) -> None:
-    """Mail left for somebody who is on the list: a vendor has them still."""
-    refused = app.kernel.suppression.check(connection, known.addresses)
+def _stop_once_more(app: App, connection: sa.Connection, known: Known, told_at: str, now: datetime) -> None:
+    """Mail left for somebody who is on the list: a vendor has them still.
+
+    An opt-out counts while its webhook is being answered, other events only later: mail that we were told of before
+    the person was on the list left before that, too.
+    """
+    suppression = app.kernel.suppression
+    refused = suppression.check(connection, known.addresses)
     for address in (one for one, why in refused.items() if why == "suppressed"):
-        log.warning("stop.mailed_after_all", vendor_campaign=known.campaign_id)
-        stops.open_in(connection, address, "mailed after a stop", now, anew=True)
+        if told_at >= suppression.since(connection, suppression.keys_of(read_address(address))):
+            log.warning("stop.mailed_after_all", vendor_campaign=known.campaign_id)
+            stops.open_in(connection, address, "mailed after a stop", now, anew=True)
 
 
 def suppress_in(

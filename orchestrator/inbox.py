@@ -215,7 +215,8 @@ async def _understand(app: App, row: sa.Row[tuple[object, ...]]) -> None:
         ours = str(row.vendor) == opt_out_link.NAME
         source = opt_out_link.SOURCE if ours else app.webhooks[str(row.vendor)]
         event = source.parse(decode(bytes(row.raw)))
-        await handling.handle(app, replace(event, vendor=str(row.vendor)), inbound_id=int(row.id))
+        told = replace(event, vendor=str(row.vendor), told_at=str(row.received_at))
+        await handling.handle(app, told, inbound_id=int(row.id))
     except Unavailable:
         raise
     except Exception as error:

@@ -54,4 +54,5 @@ class Event:
     stops_contact: bool = False  # the person may not be written to any more: suppression acts at once
     reason: str = ""
     bounce: BounceKind | Literal[""] = ""  # of what bounced: hard, soft or unknown
+    told_at: str = ""  # ISO 8601 by our own clock: when the webhook came; "" is now
     detail: Mapping[str, Json] = field(default_factory=dict)

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import alembic.command
-import alembic.config
-import alembic.util
 import sqlalchemy as sa
 
 from shared.database import Database, discard
@@ -21,15 +18,24 @@ def migrate(database: Database) -> None:
             if _version(connection) == HEAD:
                 return
             database.begin_migrating(connection)
-            config = alembic.config.Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            config.attributes["connection"] = connection
-            alembic.command.upgrade(config, "head")
+            _upgrade(database, connection)
             database.commit(connection)
-    except alembic.util.CommandError as error:
-        raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
     finally:
         discard(connection)
+
+
+def _upgrade(database: Database, connection: sa.Connection) -> None:
+    # Seldom needed, and 80 ms of every start.
+    from alembic import command, util  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except util.CommandError as error:
+        raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
 
 
 def version(database: Database) -> str:

@@ -1,8 +1,10 @@
 """What every test may ask for: settings on a temporary home, an open kernel, vendor emulators on loopback."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from shared.sandbox import serve
 from shared.settings import Settings, load_settings
 from shared.suite import load_server
 from tests.copies import Copies, FileCopies, ServerCopies
-from tests.postgres import THROWAWAY, Server, name_in, running
+from tests.postgres import THROWAWAY, Server, migrated, name_in, running
 
 CONFIG = Path(__file__).parent.parent / "config"
 CONTRACTS = Path(__file__).parent.parent.parent / "shared" / "contracts"
@@ -74,12 +76,28 @@ def copies(request: pytest.FixtureRequest, database: Mapping[str, str], tmp_path
     return ServerCopies(request.getfixturevalue("postgres"), name_in(database["DATABASE_URL"]))
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our tables with nothing in them: copying the file is quicker than making them, which costs 0.08 s of a core."""
+    path = tmp_path_factory.mktemp("empty") / "swarm.db"
+    with ThreadPoolExecutor(1) as elsewhere:  # whoever asks may have a running loop
+        elsewhere.submit(asyncio.run, migrated(f"sqlite:///{path}")).result()
+    return path
+
+
 @pytest.fixture
-def settings_for(tmp_path: Path, database: Mapping[str, str]) -> Callable[..., Settings]:
+def settings_for(
+    tmp_path: Path, database: Mapping[str, str], empty_database: Path
+) -> Callable[..., Settings]:
     """`settings_for(SAFE_MODE="false", GHL_BASE_URL=…)`: the shipped configuration on a temporary home."""
 
     def make(**environ: str) -> Settings:
-        return load_settings(CONFIG, {"SWARM_HOME": str(tmp_path / "home"), **database, **environ})
+        settings = load_settings(CONFIG, {"SWARM_HOME": str(tmp_path / "home"), **database, **environ})
+        path = Path(settings.database_url.removeprefix("sqlite:///"))
+        if path == settings.home / "swarm.db" and not settings.home.exists():
+            settings.home.mkdir(mode=0o700)
+            shutil.copy(empty_database, path)
+        return settings
 
     return make
 

@@ -107,7 +107,7 @@ class Server:
     def _ready(self) -> str:
         name = self.make()
         with ThreadPoolExecutor(1) as elsewhere:  # whoever asks may have a running loop
-            elsewhere.submit(asyncio.run, _migrate(self.url(name))).result()
+            elsewhere.submit(asyncio.run, migrated(self.url(name))).result()
         return name
 
     def _empty(self, name: str) -> bool:
@@ -125,7 +125,8 @@ class Server:
         return self.run(f"{unguarded}; {tables}; {again}; {look}", name) == [(GUARDS, HEAD)]
 
 
-async def _migrate(url: str) -> None:
+async def migrated(url: str) -> None:
+    """Give that database our tables."""
     async with open_store(url):
         pass
 

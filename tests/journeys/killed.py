@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -55,7 +55,7 @@ class Ended:
     sends: Mapping[str, int]  # first messages by address
     in_doubt: int
     audit_ok: bool
-    restart: float  # seconds from the start after the last kill until it is ready
+    restart: float = 0.0  # seconds from a start after one more kill until it is ready
 
     @property
     def story(self) -> dict[str, object]:
@@ -131,14 +131,14 @@ async def killed_run(
                     await _end(children[number])
                     children[number] = place.start(number)
                     done += 1
-            took = clock.monotonic() - began
+            # Before the next kill: what a process has just begun after that one stays open, as nobody goes on.
+            ended = await _ended(place, run_id, witness, done, clock.monotonic() - began)
             await _end(children[0])
             children[0] = place.start(0)
-            restart = await _until_ready(place.port, clock)
+            return replace(ended, restart=await _until_ready(place.port, clock))
         finally:
             for child in children:
                 await _end(child)
-        return await _ended(place, run_id, witness, done, took, restart)
 
 
 async def _end(child: subprocess.Popen[bytes]) -> None:
@@ -216,9 +216,7 @@ async def _approve(app: App) -> None:
         await review.approve(app.kernel, waiting.id, person=OPERATOR, version=waiting.version)
 
 
-async def _ended(
-    place: Place, run_id: str, witness: Witness, kills: int, seconds: float, restart: float
-) -> Ended:
+async def _ended(place: Place, run_id: str, witness: Witness, kills: int, seconds: float) -> Ended:
     writes: Counter[tuple[str, str, str]] = Counter()
     sends: Counter[str] = Counter()
     for vendor in ("ghl", "instantly", "clay", "phantombuster"):
@@ -236,7 +234,6 @@ async def _ended(
             sends=sends,
             in_doubt=await _open(app),
             audit_ok=(await app.kernel.audit.verify()).ok,
-            restart=restart,
         )
 
 

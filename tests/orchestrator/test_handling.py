@@ -10,6 +10,7 @@ from orchestrator import absences, handling
 from orchestrator.app import App
 from orchestrator.intake import take_in
 from orchestrator.research import standing_of
+from shared.clock import iso
 from shared.event import Event
 from shared.kernel import Kernel
 from shared.pipeline_schema import campaign, campaign_lead, event, handoff, reply, stop
@@ -176,6 +177,20 @@ async def test_mail_that_leaves_after_a_stop_stops_the_person_once_more(app: App
     await _happens(app, "unsubscribed", stops_contact=True)
     await put(app, sa.update(stop).values(state="confirmed"))
     await _happens(app, "sent")
+    assert [row.state for row in await rows(app, sa.select(stop))] == ["open"]
+
+
+async def test_mail_that_we_were_told_of_before_the_stop_stops_nobody_once_more(app: App) -> None:
+    """Its webhook waited while the opt-out behind it was counted at once; one at the very instant is doubted."""
+    await _in_campaign(app)
+    asked = app.kernel.clock.now()
+    await _happens(app, "unsubscribed", stops_contact=True)
+    await put(app, sa.update(stop).values(state="confirmed"))
+    since = await app.kernel.suppression.find(FIRST)
+    assert since is not None
+    await _happens(app, "sent", told_at=iso(asked - timedelta(seconds=1)))
+    assert [row.state for row in await rows(app, sa.select(stop))] == ["confirmed"]
+    await _happens(app, "sent", id="sent-2", told_at=since.at)
     assert [row.state for row in await rows(app, sa.select(stop))] == ["open"]
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from orchestrator.app import App, webhook_sources
 from orchestrator.dossier import queue
 from orchestrator.emulators import serve_all
 from orchestrator.intake import join_run, write_lead
-from orchestrator.rules import load_rules
+from orchestrator.rules import Rules, load_rules
 from shared.approval import Person
 from shared.clock import SystemClock, iso
 from shared.kernel import Kernel, open_kernel
@@ -96,9 +97,15 @@ async def opened(settings: Settings, clock: SystemClock) -> AsyncIterator[App]:
         yield App(kernel, suite, load_rules(settings.folder), webhook_sources(settings))
 
 
+@cache
+def shipped_rules() -> Rules:
+    """The shipped rules; reading them takes longer than many a test."""
+    return load_rules(CONFIG)
+
+
 def alone(kernel: Kernel) -> App:
     """The application without any vendor: for what only the database is asked."""
-    return App(kernel, Suite({}, {}), load_rules(CONFIG), webhook_sources(kernel.settings))
+    return App(kernel, Suite({}, {}), shipped_rules(), webhook_sources(kernel.settings))
 
 
 # ── people on their way ──────────────────────────────────────────────────────────────────────────────────

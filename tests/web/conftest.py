@@ -11,12 +11,11 @@ from starlette.applications import Starlette
 
 from orchestrator.accounts import Accounts
 from orchestrator.app import App, webhook_sources
-from orchestrator.rules import load_rules
 from orchestrator.web.app import create_web
 from shared.kernel import Kernel
 from shared.schema import session
 from shared.suite import Suite
-from tests.conftest import CONFIG
+from tests.orchestrator.world import shipped_rules
 
 HOST = "127.0.0.1:8700"
 PASSWORD = "correct horse battery staple"
@@ -50,7 +49,7 @@ LogIn = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def app(live_kernel: Kernel) -> App:
-    return App(live_kernel, Suite({}, {}), load_rules(CONFIG), webhook_sources(live_kernel.settings))
+    return App(live_kernel, Suite({}, {}), shipped_rules(), webhook_sources(live_kernel.settings))
 
 
 @pytest.fixture
