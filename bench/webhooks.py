@@ -28,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 from orchestrator.app import App, webhook_sources
 from orchestrator.rules import load_rules
 from orchestrator.serving import listening
+from shared.http_server import configured
 from shared.kernel import open_kernel
 from shared.settings import load_settings
 from shared.sockets import listen
@@ -101,10 +102,7 @@ async def serve_nothing() -> None:
     """Serve it as the Gatekeeper is served."""
     with listen("127.0.0.1", 0) as bound:
         say(f"http://127.0.0.1:{bound.getsockname()[1]}")
-        config = uvicorn.Config(
-            nothing, log_level="critical", access_log=False, server_header=False, lifespan="off"
-        )
-        await uvicorn.Server(config).serve([bound])
+        await uvicorn.Server(configured(nothing)).serve([bound])
 
 
 async def serve_ours(home: str) -> None:

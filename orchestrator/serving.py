@@ -17,6 +17,7 @@ from orchestrator.web.app import create_web
 from orchestrator.web.closed import Closed, create_closed
 from shared.clock import SystemClock
 from shared.errors import ConfigError, Conflict, Fatal
+from shared.http_server import configured
 from shared.kernel import open_kernel
 from shared.keys import load_keys
 from shared.settings import Settings
@@ -41,10 +42,7 @@ async def _serving(make: Callable[[frozenset[str]], ASGIApp], host: str, port: i
     with listen(host, port) as bound:  # closed here too: a server that is cancelled leaves its socket open
         address = f"{host}:{bound.getsockname()[1]}"
         web = make(frozenset({address, address.replace("127.0.0.1", "localhost")}))
-        config = uvicorn.Config(
-            web, log_level="critical", access_log=False, server_header=False, lifespan="off"
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(configured(web))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [bound])
             try:

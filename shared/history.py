@@ -25,15 +25,13 @@ def migrate(database: Database) -> None:
 
 
 def _upgrade(database: Database, connection: sa.Connection) -> None:
-    # Seldom needed, and 80 ms of every start.
-    from alembic import command, util  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command, config, util  # noqa: PLC0415 - seldom needed, and 80 ms of every start
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
+    told = config.Config()
+    told.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    told.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(told, "head")
     except util.CommandError as error:
         raise ConfigError(f"{database.shown} was made by a newer version of this program") from error
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import sockets
 from shared.errors import ConfigError
+from shared.http_server import configured
 
 CLOSING_SECONDS = 5
 UNAUTHORISED = 401
@@ -115,14 +116,7 @@ async def listen(app: ASGIApp, at: Listener, announce: Callable[[str], None]) ->
     """Serve until stopped by a signal; `announce` gets the URL once it answers to it."""
     with at.bind() as bound:
         port = bound.getsockname()[1]
-        config = uvicorn.Config(
-            Guard(app, at.hosts(port), at.token),
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            lifespan="on",
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-        )
+        guarded = Guard(app, at.hosts(port), at.token)
+        config = configured(guarded, lifespan="on", proxy_headers=False, closing_seconds=CLOSING_SECONDS)
         announce(at.url(port))
         await uvicorn.Server(config).serve(sockets=[bound])

@@ -39,6 +39,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.clock import Clock, SystemClock, iso
+from shared.http_server import configured
 from shared.sockets import listen
 from shared.tls import trusted
 
@@ -340,8 +341,7 @@ async def _spoil(fault: Fault | None, answer: list[Message], send: Send) -> None
 @asynccontextmanager
 async def serve(app: ASGIApp, *, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Run an ASGI application on a loopback port; yields its base URL. Port 0 takes a free one."""
-    config = uvicorn.Config(app, host=host, port=port, log_level="critical", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(app))
     # A task of its own, not a task group: a test fixture opens this in one task and closes it in another.
     # The socket listens before the server runs: who connects at once waits a moment, and isn't refused.
     with listen(host, port) as bound:
