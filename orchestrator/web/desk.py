@@ -99,8 +99,13 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(when=when, plain=plain, outside=outside, span=span)
+    environment.filters.update(when=when, plain=plain, outside=outside, span=span, persons=persons)
     return environment
+
+
+def persons(count: int) -> str:
+    """1 → `1 person`, 2 → `2 people`."""
+    return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
 def when(text: str, *, seconds: bool = False) -> str:
