@@ -51,6 +51,8 @@ COMMANDS = {
     "handoffs": "queues",
     "handoff": "queues",
     "replies": "queues",
+    "referrals": "referrals",
+    "referral": "referrals",
     "metrics": "metrics",
     "user": "users",
     "migrate": "keeping",

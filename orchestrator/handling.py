@@ -7,6 +7,7 @@ replied ─ classified ─ opt-out  ─▶ suppression + stop        ─ a perso
                      ─ perhaps one ─▶ held + stop, a person confirms (`unclear.py`)
                      ─ away ─▶ stop until the day after their return (`absences.py`)
                      ─ a human answer ─▶ the sequence stops
+                     ─ names somebody else ─▶ proposed to a person (`referrals.py`)
 sent, replied ─▶ the CRM is to be told, later and a few at a time (`marks.py`)
 sent to somebody who is on the list ─▶ stopped once more
 campaign completed ─▶ the campaign is over
@@ -19,7 +20,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import absences, marks, opt_out_link, rereads, stops, unclear
+from orchestrator import absences, marks, opt_out_link, referrals, rereads, stops, unclear
 from orchestrator.answers import Asked, draft_in
 from orchestrator.app import App
 from orchestrator.escalation import escalate, escalation_of, handoff
@@ -96,10 +97,12 @@ async def handle(app: App, event: Event, *, inbound_id: int = 0) -> None:
     report = read_report(event.text) if found and found.reply == "bounce" else ()
     feedback = read_feedback(event.text) if found else None
     found = _of_feedback(feedback, found)
+    named = referrals.named_in(event.text, found)
 
     def change(connection: sa.Connection) -> None:
         told = _complained(connection, event, feedback) if feedback else _reported(connection, event, report)
         _store(app, connection, told, found, now)
+        referrals.propose_in(app, connection, f"{event.vendor}:{event.id}", named, now)
         if inbound_id:
             connection.execute(sa.update(inbound).where(inbound.c.id == inbound_id).values(state="done"))
 

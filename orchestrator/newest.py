@@ -38,7 +38,7 @@ _SIGNATURE = re.compile(
     r"^(?:-- ?|__+|sent from my .*|get outlook for .*|von meinem .* gesendet|envoye de mon .*"
     r"|enviado desde mi .*|inviato da .*|verzonden vanaf .*|enviado do meu .*)$"
 )
-_HTML = re.compile(r"<(?:html|body|div|p|br|table|span|blockquote|a|b|i|font)\b[^>]*>", re.IGNORECASE)
+_HTML = re.compile(r"<(?:html|body|div|p|br|table|span|blockquote|a|b|i|font)(?=[\s/>])[^>]*>", re.IGNORECASE)
 _UNSEEN = vocabulary("style script head title noscript template select textarea svg blockquote")
 _QUOTED = re.compile(r"^gmail_quote|yahoo_quoted|moz-cite-prefix|^divrplyfwdmsg$")
 _HIDDEN_STYLE = re.compile(

@@ -18,7 +18,7 @@ class Deadlines(Strict):
     vendor_days: Annotated[int, Field(ge=1, le=30)] = 30  # what has to be done at a vendor by hand
 
 
-Aged = Literal["answered", "silent", "uncontacted", "webhook", "file", "request", "login"]
+Aged = Literal["answered", "silent", "uncontacted", "referral", "webhook", "file", "request", "login"]
 
 
 class Period(Strict):

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from orchestrator import handling, unclear
+from orchestrator import handling, referrals, unclear
 from orchestrator.app import App
 from orchestrator.escalation import escalation_of
 from orchestrator.handing_over import About, hand_off_in
@@ -81,6 +81,8 @@ def tighten_in(app: App, connection: sa.Connection, reply_id: str, found: Classi
         return _write(app, connection, reply_id, found)
     # Whoever was held stays so: the handoff that is open for them is decided by a person.
     if before.reply == "unknown" and found.reply not in {"unknown", *BY_RULES}:
+        named = referrals.named_in(str(row.text), found)
+        referrals.propose_in(app, connection, reply_id, named, now)
         return _write(app, connection, reply_id, found)
     return False
 

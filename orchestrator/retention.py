@@ -3,6 +3,7 @@
 answered     their last word was so long ago               ┐
 silent       written to, and nothing came back for so long │ never while something of theirs is under way:
 uncontacted  collected so long ago, and never written to   ┘ a running campaign, an open stop or effect
+referral     named in an answer, and nobody took them in
 webhook      understood: its text goes, its id stays, so that it counts once
 file         copies of what was imported, bad rows that were set aside
 request      requests of people that are done              login   ended sessions, links that are over
@@ -28,14 +29,15 @@ from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json
 from shared.kernel import Kernel
-from shared.pipeline_schema import campaign, campaign_lead, event, lead, privacy_request, stop
+from shared.pipeline_schema import campaign, campaign_lead, event, lead, privacy_request, referral, stop
 from shared.schema import effect, inbound, login_link, session
 
 MOST_BATCHES = 50  # of one kind in one run: what is left is due the next time
 ANSWERS = ("replied", "message_received")
+NOT_TAKEN = ("offered", "declined", "erased")
 FOLDERS = ("imports", "quarantine")
 PEOPLE: tuple[Aged, ...] = ("answered", "silent", "uncontacted")
-ROWS: tuple[Aged, ...] = ("webhook", "request", "login")
+ROWS: tuple[Aged, ...] = ("referral", "webhook", "request", "login")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def _at_rest() -> Iterator[sa.ColumnElement[bool]]:
 def _rows(name: Aged, before: str) -> list[sa.Select[Any]]:
     """What is over its time, by primary key."""
     return {
+        "referral": [sa.select(referral.c.id).where(referral.c.state.in_(NOT_TAKEN), referral.c.at < before)],
         "webhook": [
             sa.select(inbound.c.id).where(
                 inbound.c.received_at < before, inbound.c.state == "done", sa.func.length(inbound.c.raw) > 0

@@ -32,6 +32,7 @@ ADDRESSED: Mapping[str, tuple[str, ...]] = {
     "stop": ("target",),
     "owed": ("target",),
     "reread": ("contact_ref",),
+    "referral": ("email", "taken_as"),
     "audit_detail": ("subject",),
 }
 WHOLE = frozenset({audit_detail.name, "inbound"})  # mentioning somebody makes a row of these theirs

@@ -16,6 +16,7 @@ SourceType = Literal[
     "webinar_registrant",
     "demo_requester",
     "connection",
+    "referral",
     "unknown",
 ]
 Tier = Literal["tier_1", "tier_2", "tier_3", "tier_4", "disqualified"]

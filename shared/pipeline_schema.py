@@ -247,6 +247,20 @@ handoff = sa.Table(
     sa.Column("held", N, nullable=False, server_default="0"),  # somebody isn't written to until it is decided
 )
 sa.Index("handoff_created", handoff.c.created_at)
+# Somebody whom an answer names: a proposal from outside, and what a person made of it.
+referral = sa.Table(
+    "referral",
+    metadata,
+    sa.Column("id", T, primary_key=True),  # of the event, and which of those it names
+    *map(text, ("event_id", "lead_id")),  # the answer, and whose it is
+    *map(text, ("email", "first_name", "last_name")),  # who is named; emptied where nobody wants them
+    text("state", "offered"),  # offered, taken, declined; erased: is known as such, and isn't named here
+    text("taken_as"),  # our id of them as a lead
+    *map(text, ("at", "decided_by", "decided_at")),
+)
+sa.Index("referral_event", referral.c.event_id)
+sa.Index("referral_state", referral.c.state, referral.c.at)
+sa.Index("referral_lead", referral.c.lead_id)
 # What was reported of a day, a week or a month, as it stood when it was made.
 report = sa.Table(
     "report",

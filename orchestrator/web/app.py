@@ -100,6 +100,8 @@ def _routes() -> list[BaseRoute]:
         *_post({"/replies/{id}/edit": replies.edit}),
         *_post({"/handoffs/{id}/take": handoffs.take, "/handoffs/{id}/close": handoffs.close}),
         *_post({"/handoffs/{id}/confirm": handoffs.confirm, "/handoffs/{id}/take-back": handoffs.take_back}),
+        *_post({"/handoffs/named/{id}/take-in": handoffs.take_in}),
+        *_post({"/handoffs/named/{id}/leave": handoffs.leave}),
         *_get({"/leads": leads.search, "/leads/{id}": leads.show}),
         *_post({"/leads": leads.find}),
         *_get({"/suppression": suppression.show, "/audit": audit.show, "/safety": safety.show}),

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator import handoffs, unclear
+from orchestrator import handoffs, referrals, unclear
 from orchestrator.accounts import Visit
 from orchestrator.web.desk import desk, done, page
 from orchestrator.web.session import Form, changing, shown
@@ -20,7 +20,8 @@ WHERE = "/handoffs"
 @shown
 async def show(request: Request, visit: Visit) -> Response:
     """The list, with what the person wrote."""
-    kernel = desk(request).app.kernel
+    app = desk(request).app
+    kernel = app.kernel
     query = (
         sa.select(handoff, lead.c.email, reply.c.email.label("written_by"), reply.c.subject, reply.c.text)
         .outerjoin(lead, lead.c.id == handoff.c.lead_id)
@@ -31,8 +32,12 @@ async def show(request: Request, visit: Visit) -> Response:
     rows = await kernel.store.read(lambda c: c.execute(query).all())
     listed = [(row, unclear.decides(row)) for row in rows]
     steps = {row.id: json.loads(row.detail).get("steps", []) for row in rows}
+    ids = [row.event_id for row in rows if row.event_id]
+    named = await kernel.store.read(lambda c: referrals.offers_in(app, c, ids)) if ids else []
     now = iso(kernel.clock.now())
-    return await page(request, "handoffs.html", visit, handoffs=listed, steps=steps, now=now, most=MOST)
+    return await page(
+        request, "handoffs.html", visit, handoffs=listed, steps=steps, named=named, now=now, most=MOST
+    )
 
 
 @changing("approve")
@@ -66,3 +71,18 @@ async def take_back(request: Request, visit: Visit, form: Form) -> Response:
         kernel, request.path_params["id"], person=visit.person, reason=form.text("reason")
     )
     return done(WHERE, "opt_out_taken_back")
+
+
+@changing("approve")
+async def take_in(request: Request, visit: Visit, form: Form) -> Response:
+    """Whom an answer names becomes a lead."""
+    app, email = desk(request).app, form.text("email")
+    await referrals.take(app, request.path_params["id"], person=visit.person, email=email)
+    return done(WHERE, "referral_taken")
+
+
+@changing("approve")
+async def leave(request: Request, visit: Visit, _: Form) -> Response:
+    """Nobody writes to whom an answer names."""
+    await referrals.decline(desk(request).app, request.path_params["id"], person=visit.person)
+    return done(WHERE, "referral_declined")

@@ -412,6 +412,8 @@ def test_queues_of_people_are_listed(looking: Swarm) -> None:
         assert looking(command).code == 0
     assert looking("handoffs", "--state", "lost").code == 2
     assert looking("handoff", "nobody", "--do", "take").code == 2
+    assert looking.done("referrals") == []
+    assert looking("referral", "nobody", "--do", "take-in").code == 2
 
 
 def test_a_stalled_launch_ends_with_seventy_five(swarm: Swarm, tmp_path: Path) -> None:

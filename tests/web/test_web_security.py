@@ -38,6 +38,8 @@ FORMS: dict[str, Right] = {
     "/handoffs/x/close": "approve",
     "/handoffs/x/confirm": "suppress",
     "/handoffs/x/take-back": "approve",
+    "/handoffs/named/x/take-in": "approve",
+    "/handoffs/named/x/leave": "approve",
     "/replies/x/approve": "approve",
     "/replies/x/reject": "approve",
     "/replies/x/edit": "approve",
