@@ -37,8 +37,8 @@ STALE_AFTER = timedelta(days=45)
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What became of starting look-ups: references to ask for, why there is none, and who may be asked again."""
+class Asked:
+    """What became of starting look-ups: references to ask for, why there is none, who may be asked again."""
 
     references: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
@@ -52,16 +52,16 @@ async def enrich_batch(app: App, run_id: str, batch: int) -> dict[str, int]:
     """
     leads = await _waiting(app, run_id, batch)
     wanted = {lead.id: lead for lead in leads.values() if needs_enrichment(lead, app.kernel.clock.now())}
-    asked = await _ask(app, list(wanted.values()))
+    asked = await ask(app, list(wanted.values()))
     references, notes, waited = asked.references, asked.notes, 0.0
     while asked.again and waited < PATIENCE_SECONDS:
         await app.kernel.clock.sleep(AGAIN_SECONDS)
         waited += AGAIN_SECONDS
         once_more = asked.again
-        asked = await _ask(app, [wanted[lead_id] for lead_id in once_more])
+        asked = await ask(app, [wanted[lead_id] for lead_id in once_more])
         references += asked.references
         notes = {lead_id: why for lead_id, why in notes.items() if lead_id not in once_more} | asked.notes
-    found = await _answers(app, references)
+    found = await answers(app, references)
     became = dict.fromkeys(leads, "known") | dict.fromkeys(wanted, "unanswered") | notes
     became |= {lead_id: result.status for lead_id, result in found.items()}
     await _write(app, run_id, leads, found, became)
@@ -85,9 +85,9 @@ async def _waiting(app: App, run_id: str, batch: int) -> dict[str, Lead]:
     return await app.kernel.store.read(lambda c: read_leads(c, list(c.execute(query).scalars())))
 
 
-async def _ask(app: App, leads: Sequence[Lead]) -> _Asked:
+async def ask(app: App, leads: Sequence[Lead]) -> Asked:
     """Start look-ups, a hundred at most in one request."""
-    asked = _Asked()
+    asked = Asked()
     for start in range(0, len(leads), MOST):
         part = [_request(lead) for lead in leads[start : start + MOST]]
         answered = await app.suite.enricher.enrich_leads(requests=part)
@@ -107,7 +107,7 @@ def _request(lead: Lead) -> EnrichRequest:
     )
 
 
-def _sort(asked: _Asked, lead_id: str, outcome: Outcome) -> None:
+def _sort(asked: Asked, lead_id: str, outcome: Outcome) -> None:
     if outcome.status == "refused" and outcome.reason in STANDING_STILL:
         raise Fatal(f"looking people up stands still: {outcome.message}", code=outcome.reason)
     if outcome.done:
@@ -117,7 +117,7 @@ def _sort(asked: _Asked, lead_id: str, outcome: Outcome) -> None:
     asked.again += [lead_id] if waits(outcome) else []
 
 
-async def _answers(app: App, references: Sequence[str]) -> dict[str, Enrichment]:
+async def answers(app: App, references: Sequence[str]) -> dict[str, Enrichment]:
     """Ask until every reference is answered, or the time is up. By lead id."""
     results: dict[str, Enrichment] = {}
     pending, waited = list(references), 0.0

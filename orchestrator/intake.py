@@ -72,6 +72,8 @@ def write_lead(connection: sa.Connection, found: Lead, now: str, status: str = "
     }
     if status:
         values["status"] = status
+    if found.enriched_at:
+        values["looked_up_at"] = iso(found.enriched_at)
     changed = connection.execute(sa.update(lead).where(lead.c.id == found.id).values(**values))
     if changed.rowcount == 0:
         connection.execute(sa.insert(lead).values(id=found.id, created_at=now, **values))

@@ -80,10 +80,10 @@ def _people(name: Aged, before: str) -> sa.Select[Any]:
     kind = {"answered": heard, "silent": sa.and_(~heard, written), "uncontacted": sa.and_(~heard, ~written)}
     lately = sa.exists().where(mine, event.c.received_at >= before)
     old = lead.c.created_at < before if name == "uncontacted" else lead.c.updated_at < before
-    return sa.select(lead.c.id).where(kind[name], old, ~lately, *_at_rest())
+    return sa.select(lead.c.id).where(kind[name], old, ~lately, *at_rest())
 
 
-def _at_rest() -> Iterator[sa.ColumnElement[bool]]:
+def at_rest() -> Iterator[sa.ColumnElement[bool]]:
     """Nothing of theirs is under way."""
     running = sa.exists().where(
         campaign_lead.c.lead_id == lead.c.id,

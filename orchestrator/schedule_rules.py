@@ -18,6 +18,7 @@ Schedule = Literal[
     "monthly_report",
     "handoff_times",
     "absences",
+    "renewal",
 ]
 A_MONTH = 31 * 24 * 60
 

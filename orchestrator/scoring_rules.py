@@ -115,6 +115,13 @@ class ReadinessRow(Strict):
     at_least: Points
 
 
+class Renewal(Strict):
+    """How many stale records are looked up again on one occasion, and for which part of the day's credits."""
+
+    at_once: Annotated[int, Field(ge=0, le=100)] = 50
+    credits_percent: Annotated[int, Field(ge=0, le=100)] = 25
+
+
 class Completeness(Strict):
     """What a record is worth by what is known, and when it is stale."""
 
@@ -124,6 +131,7 @@ class Completeness(Strict):
     readiness: tuple[ReadinessRow, ...]
     stale_after_days: Days
     re_enrich_bounced_after_days: Days
+    renewal: Renewal = Renewal()
 
 
 class ScoringRules(Strict):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator import absences, breaches, reporting, stops, syncing
+from orchestrator import absences, breaches, renewing, reporting, stops, syncing
 from orchestrator.app import App
 from orchestrator.periods import PeriodName
 from orchestrator.privacy import work as go_on_with_requests
@@ -48,6 +48,10 @@ async def _absences(app: App, _: datetime) -> dict[str, int]:
     return {"back": await absences.work(app)}
 
 
+async def _renewal(app: App, _: datetime) -> dict[str, int]:
+    return await renewing.work(app)
+
+
 TIMETABLE: Mapping[Schedule, Task] = {
     "suppression_sweep": Task(
         "takes whoever is on the do-not-contact list out of the campaigns they run in", _suppression_sweep
@@ -62,4 +66,5 @@ TIMETABLE: Mapping[Schedule, Task] = {
     "monthly_report": Task("keeps a report of the month that ended", _report("monthly")),
     "handoff_times": Task("notes handoffs that nobody took within the promised time", _handoff_times),
     "absences": Task("hands whoever was away, and is back, to a person", _absences),
+    "renewal": Task("looks up again whoever was looked up too long ago, some at a time", _renewal),
 }

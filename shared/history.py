@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from shared.database import Database, discard
 from shared.errors import ConfigError
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 def migrate(database: Database) -> None:

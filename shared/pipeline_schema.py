@@ -14,9 +14,11 @@ lead = sa.Table(
     text("status", "sourced"),
     text("created_at"),
     text("updated_at"),
+    text("looked_up_at"),  # when a provider answered about them last, whatever it said
 )
 sa.Index("lead_email", lead.c.email)
 sa.Index("lead_created", lead.c.created_at)
+sa.Index("lead_looked_up", lead.c.looked_up_at)
 lead_key = sa.Table(
     "lead_key",
     metadata,

@@ -104,6 +104,21 @@ async def test_what_was_left_at_the_first_revision_becomes_what_a_fresh_one_is(n
         assert connection.exec_driver_sql("SELECT id, run_id FROM campaign").one() == ("c1", "r1")
 
 
+async def test_when_somebody_was_looked_up_is_read_out_of_old_records(new: Make) -> None:
+    url = new("old")
+    migrate(url, "0003")
+    told = {"a": '{"enriched_at": "2026-01-02T03:04:05.000006Z"}', "b": '{"enriched_at": null}', "c": "{}"}
+    with connect(url).begin() as connection:
+        for identifier, data in told.items():
+            connection.execute(
+                sa.text("INSERT INTO lead (id, data) VALUES (:i, :d)"), {"i": identifier, "d": data}
+            )
+    await opened(url)
+    with connect(url).connect() as connection:
+        found = connection.exec_driver_sql("SELECT id, looked_up_at FROM lead ORDER BY id").all()
+    assert [tuple(row) for row in found] == [("a", "2026-01-02T03:04:05.000006+00:00"), ("b", ""), ("c", "")]
+
+
 async def test_the_history_leads_to_what_the_schema_says(new: Make) -> None:
     declared, fresh = new("declared"), new("fresh")
     with connect(declared).begin() as connection:
