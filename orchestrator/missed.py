@@ -9,7 +9,6 @@ delivery was even tried is on the sequencer's block list, which `syncing.py` com
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Literal, get_args
 
 import sqlalchemy as sa
@@ -31,11 +30,10 @@ SOME_PAGES = 15  # of mail, which may be read 20 times a minute by all
 
 
 async def work(app: App) -> int:
-    """Everything that is due. Returns how many events were news."""
-    every, found = timedelta(minutes=app.rules.routing.catching_up.every_minutes), 0
+    """One look at both (the schedule `sequencer_missed`). Returns how many events were news."""
+    found = 0
     for kind in get_args(Kind):
-        if await catching_up.due(app, f"sequencer.{kind}", every):
-            found += await _look(app, kind)
+        found += await _look(app, kind)
     return found
 
 

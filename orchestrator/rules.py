@@ -82,12 +82,11 @@ class OutOfOffice(Strict):
 
 
 class CatchingUp(Strict):
-    """How often vendors are asked for what their webhooks missed; twice within a quarter of an hour at least.
+    """How vendors are asked for what their webhooks missed; how often says schedules.yaml.
 
     `pages`: of a list that is gone through from end to end, in one look.
     """
 
-    every_minutes: Annotated[float, Field(gt=0, le=7)] = 5
     overlap_minutes: Annotated[float, Field(ge=2, le=24 * 60)] = 10
     first_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24
     whole_hours: Annotated[float, Field(gt=0, le=24 * 7)] = 24

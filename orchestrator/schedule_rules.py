@@ -19,7 +19,12 @@ Schedule = Literal[
     "handoff_times",
     "absences",
     "renewal",
+    "sequencer_missed",
+    "crm_missed",
 ]
+# What webhooks missed is found within a quarter of an hour, also where one look fails.
+ASKED_OFTEN: tuple[Schedule, ...] = ("sequencer_missed", "crm_missed")
+SELDOMEST = 7  # minutes
 A_MONTH = 31 * 24 * 60
 
 
@@ -50,6 +55,10 @@ class Rhythm(Strict):
             raise ValueError("weekday or day, not both")
         return self
 
+    def is_within(self, minutes: float) -> bool:
+        """Whether it is due at least so often."""
+        return self.every_minutes is not None and self.every_minutes <= minutes
+
 
 class ScheduleRules(Strict):
     """schedules.yaml."""
@@ -69,6 +78,8 @@ class ScheduleRules(Strict):
     def _whole(self) -> Self:
         if missing := [name for name in get_args(Schedule) if name not in self.schedules]:
             raise ValueError(f"a row is missing for {', '.join(missing)}")
+        if seldom := [name for name in ASKED_OFTEN if not self.schedules[name].is_within(SELDOMEST)]:
+            raise ValueError(f"{', '.join(seldom)}: every_minutes of {SELDOMEST} at most")
         return self
 
     @property

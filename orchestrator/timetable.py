@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator import absences, breaches, renewing, reporting, stops, syncing
+from orchestrator import absences, breaches, catching_up, missed, renewing, reporting, stops, syncing
 from orchestrator.app import App
 from orchestrator.periods import PeriodName
 from orchestrator.privacy import work as go_on_with_requests
@@ -48,6 +48,14 @@ async def _absences(app: App, _: datetime) -> dict[str, int]:
     return {"back": await absences.work(app)}
 
 
+async def _sequencer_missed(app: App, _: datetime) -> dict[str, int]:
+    return {"news": await missed.work(app)}
+
+
+async def _crm_missed(app: App, _: datetime) -> dict[str, int]:
+    return {"news": await catching_up.look(app)}
+
+
 async def _renewal(app: App, _: datetime) -> dict[str, int]:
     return await renewing.work(app)
 
@@ -67,4 +75,8 @@ TIMETABLE: Mapping[Schedule, Task] = {
     "handoff_times": Task("notes handoffs that nobody took within the promised time", _handoff_times),
     "absences": Task("hands whoever was away, and is back, to a person", _absences),
     "renewal": Task("looks up again whoever was looked up too long ago, some at a time", _renewal),
+    "sequencer_missed": Task("asks for deliveries that failed, and for replies", _sequencer_missed),
+    "crm_missed": Task(
+        "asks the CRM for e-mails and do-not-contact marks that no webhook told of", _crm_missed
+    ),
 }

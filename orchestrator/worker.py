@@ -20,7 +20,6 @@ from orchestrator import (
     catching_up,
     inbox,
     marks,
-    missed,
     outreach,
     owing,
     reconcile,
@@ -53,7 +52,7 @@ OWED_SECONDS = 2.0
 DOUBT_SECONDS = 10.0
 MARK_SECONDS = 5.0
 HALT_SECONDS = 2.0
-CATCH_UP_SECONDS = 5.0  # between looks at what is due; how often it is due says routing.yaml
+READ_AGAIN_SECONDS = 5.0  # between looks at whom a webhook told of; how much later says routing.yaml
 PUBLISH_SECONDS = 2.0
 OPINION_SECONDS = 1.0
 SPOOL_SECONDS = 1.0
@@ -113,8 +112,7 @@ class Worker:
             ("answers", 1.0, lambda: marks.work(app, "replied", told)),
             ("replying", 1.0, lambda: answering.work(app, unsent)),
             ("marks", MARK_SECONDS, lambda: marks.work(app, "contacted", told)),
-            ("catching up", CATCH_UP_SECONDS, lambda: catching_up.work(app)),
-            ("missed events", CATCH_UP_SECONDS, lambda: missed.work(app)),
+            ("read again", READ_AGAIN_SECONDS, lambda: catching_up.changes(app)),
             ("ended flows", DOUBT_SECONDS, self.give_up),
             ("old flows", FORGET_SECONDS, self.forget_old),
             ("left behind", LEFT_SECONDS, self.take_over),

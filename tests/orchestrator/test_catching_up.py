@@ -10,12 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator import catching_up, handling, inbox
-from orchestrator.rules import CatchingUp
+from orchestrator.schedule_rules import ASKED_OFTEN, Rhythm, ScheduleRules
 from servers.ghl.sandbox import sign
 from shared.clock import iso, parse
 from shared.errors import Retryable
 from shared.event import Event
 from shared.pipeline_schema import event, handoff, reply, reread, stop, watermark
+from shared.settings import read_yaml
+from tests.conftest import CONFIG
 from tests.orchestrator.world import World, approved, launched, members, people, rows, states, world
 
 FIRST = "person1@corp1.com"
@@ -78,16 +80,21 @@ async def test_it_is_found_within_a_quarter_of_an_hour_also_where_one_look_fails
     await here.witness.act("ghl", "set_dnd", email=FIRST)
     await here.break_things("ghl", {"kind": "status", "status": 503, "path": "/contacts/search", "times": 8})
     began = here.clock.now()
+    every = here.app.rules.schedules.schedules["crm_missed"].every_minutes
+    assert every is not None
     with pytest.raises(Retryable):
-        await look(here, here.app.rules.routing.catching_up.every_minutes)
+        await look(here, every)
     await here.break_things("ghl")
-    assert await look(here, here.app.rules.routing.catching_up.every_minutes) == 1
+    assert await look(here, every) == 1
     assert here.clock.now() - began < timedelta(minutes=15)
 
 
 def test_no_configuration_makes_it_slower_than_two_looks_in_a_quarter_of_an_hour() -> None:
-    with pytest.raises(ValueError, match="every_minutes"):
-        CatchingUp(every_minutes=8)
+    rhythms = read_yaml(CONFIG / "schedules.yaml", ScheduleRules).schedules
+    for name in ASKED_OFTEN:
+        for rhythm in (Rhythm(every_minutes=8), Rhythm(at="06:00")):
+            with pytest.raises(ValueError, match=f"{name}: every_minutes"):
+                ScheduleRules(timezone="UTC", schedules={**rhythms, name: rhythm})
 
 
 async def test_the_first_look_goes_through_everybody_who_is_marked(here: World) -> None:
@@ -131,11 +138,17 @@ async def test_a_look_begins_before_the_last_one_since_search_is_behind(here: Wo
     assert parse(row.at) - parse(asked) == timedelta(minutes=overlap)
 
 
-async def test_it_is_asked_only_when_it_is_due(here: World) -> None:
+async def test_marks_that_were_asked_for_just_now_are_not_asked_for_again(here: World) -> None:
     await look(here)
-    before = len(await here.witness.requests("ghl"))
-    await look(here, 1)
-    assert len(await here.witness.requests("ghl")) == before
+    before = len(await searches(here))
+    await look(here, 0.5)
+    assert len(await searches(here)) == before
+    await look(here, 5)
+    assert len(await searches(here)) > before
+
+
+async def searches(here: World) -> list[str]:
+    return [one["path"] for one in await here.witness.requests("ghl") if one["path"] == "/contacts/search"]
 
 
 async def test_a_look_that_failed_is_not_taken_for_one(here: World) -> None:
@@ -262,7 +275,8 @@ async def test_many_webhooks_about_one_contact_are_one_look(here: World) -> None
         told = Event(f"w{number}", "ghl", "contact_updated", "", contact_ref=contact)
         await handling.handle(here.app, told)
     before = len(await here.witness.requests("ghl"))
-    await look(here, 0.5)
+    await here.clock.sleep(30)
+    await catching_up.changes(here.app)
     assert len(await here.witness.requests("ghl")) == before + 1
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+import anyio
 import pytest
 from pydantic import ValidationError
 
@@ -23,7 +24,7 @@ from shared.kernel import open_kernel
 from shared.settings import Settings
 from tests.orchestrator.test_watching import RULES, facts
 from tests.orchestrator.test_worker import Engine, _until
-from tests.orchestrator.world import alone
+from tests.orchestrator.world import Leaping, alone
 from tests.shared.world import HandClock
 
 NAME: Schedule = "suppression_sweep"
@@ -267,6 +268,25 @@ async def test_the_engine_does_it_and_the_worker_notes_its_rounds(
 
         async with open_worker(app):
             await _until(both)
+
+
+async def test_settling_doubt_is_listed_with_its_last_round_and_its_next(
+    settings_for: Callable[..., Settings],
+) -> None:
+    async with open_kernel(settings_for(), clock=Leaping()) as kernel, anyio.create_task_group() as tasks:
+        app, found = alone(kernel), dict[str, schedules.Standing]()
+
+        async def listed() -> bool:
+            rows = await schedules.standing(kernel, app.rules.schedules, TIMETABLE)
+            found.update({one.name: one for one in rows if one.state == "round"})
+            return {"reconcile", "inbox", "stops"} <= found.keys()
+
+        tasks.start_soon(Worker(app, Engine()).serve)
+        await _until(listed)
+        tasks.cancel_scope.cancel()
+    doubt = found["reconcile"]
+    assert (doubt.rhythm, doubt.late_after_seconds) == ("every 10 s", 300)
+    assert parse(doubt.next_run) - parse(doubt.last_done) == timedelta(seconds=10)
 
 
 async def test_a_flow_that_ended_without_a_word_is_tried_again(here: tuple[App, HandClock]) -> None:
