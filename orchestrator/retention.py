@@ -171,7 +171,7 @@ def _clear(connection: sa.Connection, *, name: Aged, before: str, most: int, now
 
 
 def _forget(connection: sa.Connection, *, name: Aged, before: str, most: int, now: datetime) -> int:
-    """Everything of these people, wherever a row is theirs. Where many are spoken of, plans keep our id of them."""
+    """Everything of these people, wherever a row is theirs. Where many are spoken of, our id of them stays."""
     ids = tuple(connection.execute(_people(name, before).limit(most)).scalars())
     if not ids:
         return 0

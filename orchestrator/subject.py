@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from orchestrator.identity import addresses_of, exact, lead_named, lead_of_address
 from orchestrator.intake import read_leads
+from orchestrator.normalise import lead_id
 from shared.address import DOTLESS, read_address
 from shared.effect import canonical
 from shared.errors import Invalid
@@ -42,6 +43,15 @@ class Subject:
         """As JSON."""
         return canonical(asdict(self)).decode()
 
+    @property
+    def made_ids(self) -> tuple[str, ...]:
+        """Our ids of them, which anybody who knows an address or profile can make again: they tell who it was."""
+        made = [
+            *(lead_id("", one) for one in self.addresses),
+            *(lead_id(f"https://www.{one}", "") for one in self.profiles),
+        ]
+        return tuple(dict.fromkeys((*self.lead_ids, *made)))
+
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Finds them in a text, whole: `ana@corp.com` isn't `diana@corp.com`."""
@@ -52,6 +62,7 @@ class Subject:
             *(rf"(?<!\d)\+?{_apart(one)}(?!\d)" for one in self.phones),
             *(_named(one) for one in self.names),
             *(rf"(?<!\w){re.escape(one)}(?!\w)" for one in ids),
+            *(rf"(?<![\w-]){re.escape(one)}(?![\w-])" for one in self.made_ids),
         ]
         return re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
 
@@ -62,6 +73,7 @@ class Subject:
         for name in self.names:
             found += [_words(name), _words(json.dumps(name)[1:-1])]
         found += [one.lower() for known in self.references.values() for one in known]
+        found += self.made_ids
         return tuple(dict.fromkeys(f"%{one.lower()}%" for one in found))
 
 

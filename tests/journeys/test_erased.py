@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from orchestrator import by_hand, privacy
+from orchestrator.normalise import lead_id
 from orchestrator.privacy import Request
 from shared.approval import Person
 from shared.audit import Verdict
@@ -54,11 +55,12 @@ class After:
 
 
 def traces(person: Prospect) -> re.Pattern[str]:
-    """Address, name, phone and profile, however they are written down; written apart from what erases."""
-    slug = person.profile.rsplit("/", 1)[-1]
+    """Address, name, phone, profile and our id, however they are written down; written apart from what erases."""
+    slug, ours = person.profile.rsplit("/", 1)[-1], lead_id(person.profile, person.email)
     mail = re.escape(person.email)
     return re.compile(
-        rf"{mail}|{slug}|5125550147|512.555.0147|Dana[\s,\"]+Field\b|Field[\s,\"]+Dana\b", re.IGNORECASE
+        rf"{mail}|{slug}|{ours}|5125550147|512.555.0147|Dana[\s,\"]+Field\b|Field[\s,\"]+Dana\b",
+        re.IGNORECASE,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestrator import forgotten, privacy, retention, stores, traces
 from orchestrator.app import App
 from orchestrator.commands.terminal import operator
 from orchestrator.intake import read_leads
+from orchestrator.normalise import lead_id
 from orchestrator.processing_record import record
 from orchestrator.subject import Subject, subject_of, unpacked
 from orchestrator.watching import look
@@ -58,6 +60,9 @@ KNOWN = Subject(
         r"Jos\u00e9 O'Brien",
         "O'Brien, José",
         '"José","O\'Brien"',
+        '{"people": ["lead-1"]}',
+        f"clay:run:{lead_id('', 'ana@corp.com')}",
+        lead_id("https://www.linkedin.com/in/ana-lee", ""),
     ],
 )
 def test_a_person_is_found_however_they_are_written(text: str) -> None:
@@ -75,6 +80,9 @@ def test_a_person_is_found_however_they_are_written(text: str) -> None:
         "915125550100",
         "José Maria O'Brien",
         "jose-o'brien@x.com",
+        "lead-12",
+        "mislead-1",
+        lead_id("", "diana@corp.com"),
         "",
     ],
 )
@@ -114,7 +122,8 @@ async def _erasing(app: App, lead: Lead) -> str:
     )
     raw = json.dumps({"to": lead.email}).encode()
     await put(app, sa.insert(inbound).values(vendor="x", event_id="1", raw=raw, state="failed"))
-    told = json.dumps({"sample": [f"{lead.first_name} {lead.last_name}", "somebody else"]})
+    named = f"{lead.first_name} {lead.last_name}"
+    told = json.dumps({"sample": [named, "somebody else"], "people": [lead.id, "lead-2"]})
     await put(app, sa.insert(artefact).values(id="a", run_id=run_id, phase="research", version=1, data=told))
     await put(
         app,
@@ -155,13 +164,24 @@ async def test_an_erasure_that_was_interrupted_goes_on(live_kernel: Kernel, done
     assert await _state(app) == "tickets"
     assert not await live_kernel.store.read(lambda c: stores.left(c, subject))
     (kept,) = await rows(app, sa.select(artefact.c.data).where(artefact.c.id == "a"))
-    assert kept.data == '{"sample": ["(erased)", "somebody else"]}'
+    assert kept.data == '{"sample": ["(erased)", "somebody else"], "people": ["(erased)", "lead-2"]}'
+    assert not await live_kernel.store.read(_cells_with_id)
     assert [row.raw for row in await rows(app, sa.select(inbound))] == [b""]
     assert [(row.type, row.lead_id) for row in await rows(app, sa.select(event))] == [("sent", "")]
     assert await rows(app, sa.select(campaign_lead)) == []
     assert (await rows(app, sa.select(privacy_request)))[0].subject == "{}"
     if live_kernel.store.path:
         assert ANNA.email.encode() not in live_kernel.store.path.read_bytes()
+
+
+def _cells_with_id(connection: sa.Connection) -> list[str]:
+    """Every "table.column" with our id of the person: it is made of their profile, and anybody can make it again."""
+    held = re.compile(rf"(?<![\w-]){re.escape(ANNA.id)}(?![\w-])")
+    found = []
+    for name in sa.inspect(connection).get_table_names():
+        for row in connection.execute(sa.text(f'SELECT * FROM "{name}"')).mappings():
+            found += [f"{name}.{key}" for key, value in row.items() if held.search(stores.readable(value))]
+    return found
 
 
 async def test_asking_again_while_it_is_under_way_asks_nothing_new(live_kernel: Kernel) -> None:
