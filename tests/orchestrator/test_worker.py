@@ -20,6 +20,7 @@ from shared.clock import SystemClock
 from shared.errors import NotSent
 from shared.kernel import Kernel, open_kernel
 from shared.pipeline_schema import campaign, stop
+from shared.schema import effect
 from tests.orchestrator.world import alone, approved, people, planned, put, rows, run_state, the, world
 from tests.postgres import Server, name_in
 
@@ -144,7 +145,11 @@ async def test_stopping_somebody_does_not_wait_behind_a_slow_vendor(tmp_path: Pa
         await put(it.app, sa.text("UPDATE campaign_lead SET told = 'contacted_due', contact_ref = 'c'"))
         made = Worker(it.app, Engine())
         async with _going_round(made):
-            await SystemClock().sleep(0.3)  # the slow part is under way
+
+            async def under_way() -> bool:
+                return bool(await rows(it.app, sa.select(effect).where(effect.c.status == "claimed")))
+
+            await _until(under_way)  # with the slow vendor
             await suppress(it.kernel, "corp9.com", reason="asked", source="test")
 
             async def confirmed() -> bool:

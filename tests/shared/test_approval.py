@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -129,9 +130,21 @@ async def test_a_yes_to_nothing_covers_nothing(kernel: Kernel) -> None:
     assert (outcome.reason, vendor.performed) == ("approval_mismatch", [])
 
 
+class Polled(HandClock):
+    """Tells when somebody waits for the first time; waiting takes no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.polled = anyio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.polled.set()
+        await anyio.lowlevel.checkpoint()
+
+
 @pytest.mark.requirement("A2", "A4")
 async def test_a_yes_that_expires_while_the_effect_waits_for_its_turn_is_refused(settings_for: Make) -> None:
-    clock, entered, leave = HandClock(), anyio.Event(), anyio.Event()
+    clock, entered, leave = Polled(), anyio.Event(), anyio.Event()
 
     async def slow(permit: Permit) -> Receipt:
         entered.set()
@@ -144,7 +157,7 @@ async def test_a_yes_that_expires_while_the_effect_waits_for_its_turn_is_refused
         first = asyncio.create_task(kernel.gate.submit(contact("a@corp.example"), slow))
         await entered.wait()
         waiting = asyncio.create_task(kernel.gate.submit(enrolment(approval=given), vendor := Vendor()))
-        await asyncio.sleep(0.05)  # it was looked at while the yes still stood
+        await clock.polled.wait()  # it was looked at while the yes still stood
         assert not waiting.done()
         later = live.safety.approvals.expires_hours * 3600
         # On the writer's thread, so that no claim is half-way through its checks.
