@@ -135,7 +135,7 @@ def erase(connection: sa.Connection, table: sa.Table, subject: Subject) -> int:
     At most so many at once; the caller repeats it until none is left.
     """
     mine = theirs(connection, table, subject)[:LOOKED_AT]
-    changed = sum(_erase_row(connection, table, row) for row in mine)
+    changed = sum(_erase_row(connection, table, row, subject) for row in mine)
     if changed:
         return changed
     return sum(
@@ -154,12 +154,14 @@ def erase_rows(connection: sa.Connection, table: sa.Table, subject: Subject) -> 
     return connection.execute(change).rowcount
 
 
-def _erase_row(connection: sa.Connection, table: sa.Table, row: sa.RowMapping) -> int:
+def _erase_row(connection: sa.Connection, table: sa.Table, row: sa.RowMapping, subject: Subject) -> int:
     here = _key(table, row)
     empty = STAYS.get(table.name)
     if empty is None:
         return connection.execute(sa.delete(table).where(here)).rowcount
-    return connection.execute(sa.update(table).where(here).values(**empty)).rowcount
+    # What stays of it may name them too, even an id: a row that still did would be found for ever.
+    values = {**_without(table, row, subject), **empty}
+    return connection.execute(sa.update(table).where(here).values(values)).rowcount
 
 
 def _key(table: sa.Table, row: sa.RowMapping) -> sa.ColumnElement[bool]:
@@ -168,15 +170,27 @@ def _key(table: sa.Table, row: sa.RowMapping) -> sa.ColumnElement[bool]:
 
 def _cut(connection: sa.Connection, table: sa.Table, row: sa.RowMapping, subject: Subject) -> int:
     """Cut the mentions out of a row that is of many."""
+    values = _without(table, row, subject)
+    return connection.execute(sa.update(table).where(_key(table, row)).values(values)).rowcount
+
+
+def _without(table: sa.Table, row: sa.RowMapping, subject: Subject) -> dict[str, object]:
+    """The columns that mention them, with the mention cut out; in what has to be unique, by a mark of its own."""
     values: dict[str, object] = {}
     for column in words(table):
         before = row[column]
         text = readable(before)
         if subject.pattern.search(text):
-            mark = f"(erased {secrets.token_hex(4)})" if column.primary_key or column.unique else GONE
+            mark = f"(erased {secrets.token_hex(4)})" if _is_unique(table, column) else GONE
             after = subject.pattern.sub(mark, text)
             values[column.name] = after.encode() if isinstance(before, bytes) else after
-    return connection.execute(sa.update(table).where(_key(table, row)).values(values)).rowcount
+    return values
+
+
+def _is_unique(table: sa.Table, column: sa.Column[Any]) -> bool:
+    """By itself or with others."""
+    together = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint))
+    return bool(column.primary_key or column.unique) or any(column.name in one.columns for one in together)
 
 
 # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────

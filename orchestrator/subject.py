@@ -61,8 +61,7 @@ class Subject:
             *(f"(?:https?:/+)?(?:[a-z]+\\.)?{re.escape(one)}(?![\\w%-])/?" for one in self.profiles),
             *(rf"(?<!\d)\+?{_apart(one)}(?!\d)" for one in self.phones),
             *(_named(one) for one in self.names),
-            *(rf"(?<!\w){re.escape(one)}(?!\w)" for one in ids),
-            *(rf"(?<![\w-]){re.escape(one)}(?![\w-])" for one in self.made_ids),
+            *(rf"(?<!\w){re.escape(one)}(?!\w)" for one in (*ids, *self.made_ids)),
         ]
         return re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
 

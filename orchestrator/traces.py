@@ -5,6 +5,7 @@ person to look at.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,22 @@ def mentioning(home: Path, subject: Subject) -> Looked:
 
 
 def erase(home: Path, subject: Subject) -> Looked:
-    """Take this person out of every file. Each is written anew beside itself and put in its place whole."""
+    """Take this person out of every file and its name. Each is written anew beside itself, then takes its place."""
+    _rename(home, subject)
     looked = mentioning(home, subject)
     for name in looked.changed:
         _rewrite(home / name, subject)
     return looked
+
+
+def _rename(home: Path, subject: Subject) -> None:
+    """A file that is named after them gets another name. With its ending, an address would be another one."""
+    for path in list(files(home)):
+        for name, ending in ((path.stem, path.suffix), (path.name, "")):
+            if subject.pattern.search(name):
+                fresh = subject.pattern.sub(f"erased-{secrets.token_hex(4)}", name)
+                path.rename(path.with_name(fresh + ending))
+                break
 
 
 def _name(home: Path, path: Path) -> str:

@@ -121,7 +121,8 @@ async def _erasing(app: App, lead: Lead) -> str:
         app, sa.insert(event).values(id="x:1", vendor="x", type="sent", lead_id=lead.id, reference=lead.email)
     )
     raw = json.dumps({"to": lead.email}).encode()
-    await put(app, sa.insert(inbound).values(vendor="x", event_id="1", raw=raw, state="failed"))
+    of_them = f"open:{lead.email}"  # an id that stays, and names them
+    await put(app, sa.insert(inbound).values(vendor="x", event_id=of_them, raw=raw, state="failed"))
     named = f"{lead.first_name} {lead.last_name}"
     told = json.dumps({"sample": [named, "somebody else"], "people": [lead.id, "lead-2"]})
     await put(app, sa.insert(artefact).values(id="a", run_id=run_id, phase="research", version=1, data=told))
@@ -166,7 +167,8 @@ async def test_an_erasure_that_was_interrupted_goes_on(live_kernel: Kernel, done
     (kept,) = await rows(app, sa.select(artefact.c.data).where(artefact.c.id == "a"))
     assert kept.data == '{"sample": ["(erased)", "somebody else"], "people": ["(erased)", "lead-2"]}'
     assert not await live_kernel.store.read(_cells_with_id)
-    assert [row.raw for row in await rows(app, sa.select(inbound))] == [b""]
+    (webhook,) = await rows(app, sa.select(inbound))
+    assert (webhook.raw, webhook.event_id[:13]) == (b"", "open:(erased ")
     assert [(row.type, row.lead_id) for row in await rows(app, sa.select(event))] == [("sent", "")]
     assert await rows(app, sa.select(campaign_lead)) == []
     assert (await rows(app, sa.select(privacy_request)))[0].subject == "{}"
@@ -230,6 +232,14 @@ def test_records_leave_a_table_and_mentions_another_text(tmp_path: Path) -> None
     assert table.read_text() == 'name,note\nBo,diana@corp.com\nCy,"open\n'
     assert (tmp_path / "log.txt").read_text() == "a\nsent to (erased) today\n"
     assert traces.erase(tmp_path, KNOWN).changed == ()
+
+
+def test_a_file_that_is_named_after_them_gets_another_name(tmp_path: Path) -> None:
+    (tmp_path / "for Ana@corp.com.pdf").write_bytes(b"PK\0\1")
+    (tmp_path / "diana@corp.com.txt").write_text("diana@corp.com")
+    (named,) = traces.erase(tmp_path, KNOWN).unreadable
+    assert re.fullmatch(r"for erased-[0-9a-f]{8}\.pdf", named)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["diana@corp.com.txt", named]
 
 
 # ── what is removed by its age ───────────────────────────────────────────────────────────────────────────
