@@ -61,22 +61,24 @@ def affordable(budget: Budget, at_once: int, percent: int) -> int:
     return max(0, min(at_once, budget.limit * percent // 100, budget.limit - budget.spent))
 
 
-def stale_in(app: App, connection: sa.Connection, now: datetime, most: int) -> dict[str, Lead]:
+def stale_in(
+    app: App, connection: sa.Connection, now: datetime, most: int, at_once: int = LOOKED_AT
+) -> dict[str, Lead]:
     """Whoever may be looked up again, those looked up longest ago first, at most so many."""
     before = iso(now - timedelta(days=app.rules.scoring.completeness.stale_after_days))
     chosen: dict[str, Lead] = {}
     after = ("", "")
     while len(chosen) < most:
-        page = _page(connection, before, after)
+        page = _page(connection, before, after, at_once)
         chosen |= _may_be_asked(app, connection, {row.id: LEAD.validate_json(row.data) for row in page})
-        if len(page) < LOOKED_AT:
+        if len(page) < at_once:
             break
         after = (page[-1].looked_up_at, page[-1].id)
     return dict(list(chosen.items())[:most])
 
 
 def _page(
-    connection: sa.Connection, before: str, after: tuple[str, str]
+    connection: sa.Connection, before: str, after: tuple[str, str], at_once: int
 ) -> list[sa.Row[tuple[str, str, str]]]:
     place = sa.tuple_(lead.c.looked_up_at, lead.c.id)
     query = (
@@ -85,7 +87,7 @@ def _page(
         .where(sa.or_(lead.c.email != "", lead.c.linkedin_url != ""), *_resting())
         .order_by(lead.c.looked_up_at, lead.c.id)
     )
-    return list(connection.execute(query.limit(LOOKED_AT)))
+    return list(connection.execute(query.limit(at_once)))
 
 
 def _resting() -> Iterator[sa.ColumnElement[bool]]:

@@ -189,6 +189,8 @@ async def test_hostile_text_is_no_name_and_stays_text(app: App) -> None:
 
 
 # ── taking in ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.both_databases
+@pytest.mark.usefixtures("database")
 async def test_taken_in_they_are_a_lead_with_who_named_them(app: App) -> None:
     (one,) = await answered(app)
     made = await referrals.take(app, one.id, person=AE)

@@ -13,11 +13,12 @@ from orchestrator import forgotten, renewing, stops
 from orchestrator.intake import read_lead
 from orchestrator.renewing import affordable
 from shared.clock import SystemClock, iso
+from shared.kernel import Kernel
 from shared.lead import Lead
 from shared.pipeline_schema import campaign_lead, lead, run
 from shared.ports import Budget
 from shared.schema import effect
-from tests.orchestrator.world import World, a_run, approved, people, put, rows, world
+from tests.orchestrator.world import World, a_run, alone, approved, people, put, rows, world
 
 OLD = timedelta(days=46)
 
@@ -98,6 +99,20 @@ async def test_a_few_at_a_time_those_looked_up_longest_ago_first(tmp_path: Path)
         few = it.kernel.clock.now()
         chosen = await it.kernel.store.read(lambda c: renewing.stale_in(it.app, c, few, 2))
         assert list(chosen) == [leads[4].id, leads[3].id]
+
+
+@pytest.mark.both_databases
+@pytest.mark.usefixtures("database")
+async def test_whoever_may_be_asked_is_found_page_by_page(
+    live_kernel: Kernel,
+) -> None:
+    app, now = alone(live_kernel), live_kernel.clock.now()
+    leads = [replace(one, enriched_at=now - OLD - timedelta(days=n)) for n, one in enumerate(people(5))]
+    run_id = await a_run(app, leads)
+    await put(app, sa.update(run).where(run.c.id == run_id).values(state="finished"))
+    await stops.suppress(live_kernel, leads[3].email, reason="asked", source="test")
+    chosen = await live_kernel.store.read(lambda c: renewing.stale_in(app, c, now, 3, at_once=2))
+    assert list(chosen) == [leads[4].id, leads[2].id, leads[1].id]
 
 
 async def test_nobody_is_looked_up_for_whom_it_must_not_be(tmp_path: Path) -> None:
