@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -119,10 +120,48 @@ async def queue(kernel: Kernel) -> list[Waiting]:
 
 
 def _queue(connection: sa.Connection, now: str) -> list[Waiting]:
-    pending = sa.select(campaign).where(campaign.c.state == PENDING)
-    rows = connection.execute(pending.order_by(campaign.c.review_due, campaign.c.id)).all()
-    people = people_of(connection, [row.id for row in rows])
-    return [_waiting(row, people.get(row.id, []), now) for row in rows]
+    one = campaign.c
+    shown = (one.id, one.name, one.type, one.tier, one.version, one.review_due)
+    pending = sa.select(*shown).where(one.state == PENDING).order_by(one.review_due, one.id)
+    states, warnings = _states(connection), _warnings(connection)
+    return [
+        Waiting(
+            id=row.id,
+            name=row.name,
+            type=row.type,
+            tier=row.tier,
+            version=row.version,
+            covered=states[row.id, "drafted"],
+            held=states[row.id, "held"],
+            warnings=warnings[row.id],
+            due=row.review_due,
+            overdue=bool(row.review_due) and row.review_due < now,
+        )
+        for row in connection.execute(pending)
+    ]
+
+
+def _of_pending(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """These columns of everybody in campaigns that wait; never their words, which are most of the row."""
+    joined = sa.select(*columns).join(campaign, campaign.c.id == campaign_lead.c.campaign_id)
+    return joined.where(campaign.c.state == PENDING)
+
+
+def _states(connection: sa.Connection) -> Counter[tuple[str, str]]:
+    """How many people there are by campaign and state."""
+    by = (campaign_lead.c.campaign_id, campaign_lead.c.state)
+    rows = connection.execute(_of_pending(*by, sa.func.count()).group_by(*by))
+    return Counter({(row[0], row[1]): int(row[2]) for row in rows})
+
+
+def _warnings(connection: sa.Connection) -> Counter[str]:
+    """By campaign: what compliance found on those who would be written to."""
+    here = campaign_lead.c
+    found = _of_pending(here.campaign_id, here.findings).where(here.state == "drafted", here.findings != "[]")
+    counted: Counter[str] = Counter()
+    for row in connection.execute(found):
+        counted[row.campaign_id] += len(json.loads(row.findings))
+    return counted
 
 
 def people_of(connection: sa.Connection, campaign_ids: Sequence[str]) -> dict[str, list[Row]]:
@@ -132,26 +171,6 @@ def people_of(connection: sa.Connection, campaign_ids: Sequence[str]) -> dict[st
     for row in connection.execute(query.order_by(campaign_lead.c.lead_id)):
         found.setdefault(row.campaign_id, []).append(row)
     return found
-
-
-def _waiting(row: Row, people: Iterable[Row], now: str) -> Waiting:
-    states: Counter[str] = Counter()
-    warnings = 0
-    for person in people:
-        states[person.state] += 1
-        warnings += len(json.loads(person.findings)) if person.state == "drafted" else 0
-    return Waiting(
-        id=row.id,
-        name=row.name,
-        type=row.type,
-        tier=row.tier,
-        version=row.version,
-        covered=states["drafted"],
-        held=states["held"],
-        warnings=warnings,
-        due=row.review_due,
-        overdue=bool(row.review_due) and row.review_due < now,
-    )
 
 
 def campaign_row(connection: sa.Connection, campaign_id: str) -> Row:
@@ -285,7 +304,8 @@ def reading(row: Row, people: Sequence[Row], reader: str) -> Reading:
     """How much of what would be sent this reader has read, and how much is needed."""
     covered = [person for person in people if person.state == "drafted"]
     mine = frozenset(views(row).get(reader, ()))
-    alone = [person.lead_id for person in covered if one_by_one(row, person)]
+    each = approves_each(row)
+    alone = [person.lead_id for person in covered if each or is_alone(person)]
     return Reading(
         needed=min(_sample(row, len(covered)), len(covered)),
         read=sum(person.lead_id in mine for person in covered),
@@ -295,8 +315,13 @@ def reading(row: Row, people: Sequence[Row], reader: str) -> Reading:
 
 def one_by_one(row: Row, person: Row) -> bool:
     """Whether the plan, or what compliance found, asks for a yes to this one by itself."""
+    return approves_each(row) or is_alone(person)
+
+
+def approves_each(row: Row) -> bool:
+    """Whether the plan asks for a yes to each person's messages."""
     plan = decision(row).get("plan", {})
-    return (isinstance(plan, dict) and plan.get("approval") == "each") or is_alone(person)
+    return isinstance(plan, dict) and plan.get("approval") == "each"
 
 
 def _sample(row: Row, covered: int) -> int:

@@ -4,17 +4,18 @@ A template is known by its words: one letter changed in config/templates makes i
 campaign and a tier.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from orchestrator.campaigns import Campaign
-from orchestrator.dossier import Row, decision
+from orchestrator.dossier import PENDING, Row, decision
 from orchestrator.rules import Rules
 from shared.clock import iso
 from shared.effect import fingerprint
 from shared.kernel import Kernel
-from shared.pipeline_schema import familiar
+from shared.pipeline_schema import campaign, familiar
 
 Known = tuple[str, str]  # kind, name
 
@@ -29,8 +30,20 @@ def new_in(connection: sa.Connection, row: Row) -> list[str]:
 
     Words that came from no template are new every time.
     """
-    known = {(kind, name) for kind, name in connection.execute(sa.select(familiar.c.kind, familiar.c.name))}
+    known = _known(connection)
     return [kind for kind, name in _parts(row) if not name or (kind, name) not in known]
+
+
+def new_of_run(connection: sa.Connection, run_id: str) -> dict[str, int]:
+    """In the caller's transaction: how many templates and segments of a run's waiting campaigns are new, by kind."""
+    waiting = sa.select(campaign).where(campaign.c.run_id == run_id, campaign.c.state == PENDING)
+    known = _known(connection)
+    parts = {part for row in connection.execute(waiting) for part in _parts(row)}
+    return Counter(kind for kind, name in parts if not name or (kind, name) not in known)
+
+
+def _known(connection: sa.Connection) -> set[Known]:
+    return {(kind, name) for kind, name in connection.execute(sa.select(familiar.c.kind, familiar.c.name))}
 
 
 def remember_in(kernel: Kernel, connection: sa.Connection, row: Row, by: str) -> None:

@@ -23,6 +23,8 @@ from shared.lead import Lead, Tier
 MOST_KEYS = 2_000  # different titles, companies, … that are told apart in one count
 LONGEST = 60  # characters of a text from outside
 OTHERS = "others"
+LEVELS = {"c_level": "C-level", "vp": "VP"}
+GAPS = {"intent": "buying signals"}  # where somebody was seen tells of intent too, and is known
 SIZES = (
     (1, 19),
     (20, 50),
@@ -233,13 +235,13 @@ class Tally:
         rival = rival_of(lead, self._rules)
         return {
             "titles": [(lead.title or "no title", " ".join(phrase(lead.title)) or "no title")],
-            "seniority": [(worth.seniority.replace("_", " "), "")],
+            "seniority": [(LEVELS.get(worth.seniority, worth.seniority), "")],
             "industries": [(lead.industry or "unknown", " ".join(phrase(lead.industry)) or "unknown")],
             "sizes": [(_size(lead.company_size), "")],
             "countries": [(_country(lead), "")],
             "sources": [(_place(kind, name), "") for kind, name in _places(lead)],
             "mail": [(permission(lead, self._rules.outreach.compliance), "")],
-            "gaps": [(gap.replace("_", " "), "") for gap in (*worth.gaps, *_unknown(lead))],
+            "gaps": [(GAPS.get(gap, gap.replace("_", " ")), "") for gap in (*worth.gaps, *_unknown(lead))],
             "look_first": [(why.replace("_", " "), "") for why in worth.review],
             "intent": [(self._level(worth.intent), "")],
             "signals": [(name.replace("_", " "), "") for name, on in lead.signals.items() if on],
@@ -297,7 +299,8 @@ class Tally:
         least = self._rules.outreach.planning.people_per_company
         large = sum(count >= least for count in tally.counts["companies"].counts.values())
         if large:
-            yield f"{large} companies have {least} or more people here: colleagues will compare what they get"
+            many = "1 company has" if large == 1 else f"{large:,} companies have"
+            yield f"{many} {least} or more people here: colleagues will compare what they get"
 
     def _angles(self, tally: _TierTally) -> Iterable[str]:
         """What may be said to them; all of it our own configured words."""

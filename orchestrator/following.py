@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.abc import TaskStatus
 
-from orchestrator import runs
+from orchestrator import implementing, runs
 from orchestrator.app import App
 from orchestrator.runs import Run
 from orchestrator.worker import open_worker
@@ -14,6 +14,7 @@ from shared.errors import Fatal
 
 RESTS = {"researched", "review", "finished", "failed", "cancelled"}
 LOOK_SECONDS = 0.2
+LOOKS_SHARE = 20  # counting a large run takes time: so many times that long it is left alone
 TAKE_OVER_SECONDS = 1.0  # between two looks whether the process that works has ended
 Watcher = Callable[[Run, dict[str, int]], None]
 
@@ -53,21 +54,36 @@ async def _work_when_free(app: App, *, task_status: TaskStatus[bool]) -> None:
 async def follow(app: App, run_id: str, watch: Watcher, until: frozenset[str] = frozenset(RESTS)) -> Run:
     """Wait until the run rests, telling `watch` how far it is."""
     while True:
-        run = await runs.get(app.kernel, run_id)
-        watch(run, await runs.progress(app.kernel, run_id))
+        began = app.kernel.clock.monotonic()
+        run = await _look(app, run_id, watch)
         if run.state in until:
             return run
-        await app.kernel.clock.sleep(LOOK_SECONDS)
+        await _rest(app, began)
 
 
 async def follow_launch(app: App, run_id: str, watch: Watcher) -> dict[str, int]:
     """Wait until nothing of the run is being launched any more; what waits for a person keeps waiting.
 
-    Returns how many campaigns are stalled, under that name; nothing if none is.
+    The report of what was implemented is saved by then. Returns how many campaigns are stalled, under that name;
+    nothing if none is.
     """
     while True:
+        began = app.kernel.clock.monotonic()
         launching = await runs.launches_open(app.kernel, run_id)
-        watch(await runs.get(app.kernel, run_id), await runs.progress(app.kernel, run_id))
+        await _look(app, run_id, watch)
         if not launching.keys() - {"stalled"}:
+            # The last launch has ended, and its flow may be just about to do this.
+            await implementing.settle_run(app, run_id)
             return launching
-        await app.kernel.clock.sleep(LOOK_SECONDS)
+        await _rest(app, began)
+
+
+async def _look(app: App, run_id: str, watch: Watcher) -> Run:
+    run = await runs.get(app.kernel, run_id)
+    watch(run, await runs.progress(app.kernel, run_id))
+    return run
+
+
+async def _rest(app: App, began: float) -> None:
+    took = app.kernel.clock.monotonic() - began
+    await app.kernel.clock.sleep(max(LOOK_SECONDS, LOOKS_SHARE * took))

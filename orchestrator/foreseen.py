@@ -100,7 +100,7 @@ def page(
             offset -= cast.effects
             continue
         room = limit - len(found)
-        every = _of_campaign(connection, cast, listed=listed)
+        every = of_campaign(connection, cast, listed=listed)
         found += [one for number, one in enumerate(every) if offset <= number < offset + room]
         offset = 0
         if len(found) >= limit:
@@ -111,10 +111,11 @@ def page(
 def every_one(connection: sa.Connection, run_id: str, *, listed: bool = False) -> Iterator[Foreseen]:
     """All of them, one campaign after the other."""
     for cast in casts_in(connection, run_id, listed=listed):
-        yield from _of_campaign(connection, cast, listed=listed)
+        yield from of_campaign(connection, cast, listed=listed)
 
 
-def _of_campaign(connection: sa.Connection, cast: Cast, *, listed: bool) -> list[Foreseen]:
+def of_campaign(connection: sa.Connection, cast: Cast, *, listed: bool) -> list[Foreseen]:
+    """All of one campaign's."""
     who = campaign_lead.c.listed > 0 if listed else campaign_lead.c.state == "drafted"
     query = (
         sa.select(campaign_lead.c.lead_id, campaign_lead.c.email)

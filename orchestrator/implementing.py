@@ -12,26 +12,23 @@ from dataclasses import asdict, dataclass, replace
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from orchestrator import drift, foreseen, outreach, runs
+from orchestrator import drift, foreseen, outreach, runs, traced
 from orchestrator.app import App
 from orchestrator.artefacts import newest_in, put_in
-from orchestrator.dossier import ACTIVATE
-from orchestrator.foreseen import CREATE, EffectCount, Foreseen
+from orchestrator.foreseen import EffectCount, Foreseen
 from orchestrator.plans import Plan, moved, plan_in
 from shared.clock import iso
 from shared.effect import REASONS, Json, Outcome
 from shared.errors import Invalid
 from shared.kernel import Kernel
-from shared.pipeline_schema import artefact, campaign, campaign_lead, run
-from shared.schema import approval, effect
+from shared.pipeline_schema import artefact, campaign, campaign_lead
+from shared.schema import approval
 from shared.telemetry import correlation
 
 MOST_NAMED = 20
 LARGE = 20_000  # effects; more are not compared anew each time somebody looks
 LAUNCHING = ("approved", "launching")
-NOT_YET = "not done"
 WELL = ("applied", "simulated", "replayed")
-Place = tuple[str, str]  # action and target, as the ledger knows an effect
 Row = sa.Row[tuple[object, ...]]
 
 
@@ -231,8 +228,14 @@ def _clear(
 
 # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────
 async def settle(app: App, campaign_id: str) -> None:
-    """Once nothing of the campaign's run is being launched any more, the report is saved with what was asked."""
-    made = await app.kernel.store.read(lambda c: _settled(c, campaign_id))
+    """As `settle_run`, for the run of this campaign."""
+    of = sa.select(campaign.c.run_id).where(campaign.c.id == campaign_id)
+    await settle_run(app, await app.kernel.store.read(lambda c: str(c.execute(of).scalar_one())))
+
+
+async def settle_run(app: App, run_id: str) -> None:
+    """Once nothing of the run is being launched any more, the report is saved with what was asked."""
+    made = await app.kernel.store.read(lambda c: _settled(c, run_id))
     if made is not None:
         identifier, data = made
         mine = (artefact.c.id == identifier, artefact.c.state == "running")
@@ -240,10 +243,8 @@ async def settle(app: App, campaign_id: str) -> None:
         await app.kernel.store.write(lambda c: c.execute(done))
 
 
-def _settled(connection: sa.Connection, campaign_id: str) -> tuple[str, str] | None:
-    """The implementation that has ended with this campaign, and what it says from now on."""
-    of = sa.select(campaign.c.run_id).where(campaign.c.id == campaign_id)
-    run_id = connection.execute(of).scalar_one()
+def _settled(connection: sa.Connection, run_id: str) -> tuple[str, str] | None:
+    """The implementation that has ended, and what it says from now on."""
     asked = newest_in(connection, run_id, "implement")
     busy = sa.select(campaign.c.id).where(
         campaign.c.run_id == run_id,
@@ -269,67 +270,25 @@ def report_in(connection: sa.Connection, run_id: str) -> Report:
     saved = asked.data.get("report")
     if saved and sum(cast.effects for cast in foreseen.casts_in(connection, run_id, listed=True)) > LARGE:
         return REPORT.validate_python(saved)
-    since, trace = _since(connection, run_id)
-    held = _traced(connection, since, trace)
+    trace = traced.trace_of(connection, run_id)
     ended: dict[tuple[str, str], Counter[str]] = {}
     wrong: list[Difference] = []
-    known: set[Place] = set()
-    for one in foreseen.every_one(connection, run_id, listed=True):
-        place = (one.action, one.campaign_id if one.action == ACTIVATE else one.target)
-        known.add(place)
-        status, reason = held.get(place) or _before(connection, place)
-        ended.setdefault((one.when, one.action), Counter())[status] += 1
-        if one.when == "launch" and status not in WELL:
-            why = reason or (_why(connection, one) if len(wrong) < MOST_NAMED else "")
-            wrong.append(Difference(one.action, one.target, status, why, listed=True))
-    strange = [place for place in held if place not in known and place[0] in LISTABLE]
-    wrong += [Difference(*place, *held[place], listed=False) for place in sorted(strange)]
+    bad = 0
+    for cast in foreseen.casts_in(connection, run_id, listed=True):
+        for one, (status, reason) in traced.ends(connection, cast, trace):
+            ended.setdefault((one.when, one.action), Counter())[status] += 1
+            if one.when == "launch" and status not in WELL:
+                bad += 1
+                if len(wrong) < MOST_NAMED:
+                    why = reason or _why(connection, one)
+                    wrong.append(Difference(one.action, one.target, status, why, listed=True))
+    strange = traced.unlisted(connection, run_id, trace)
+    wrong += [Difference(*place, *strange[place], listed=False) for place in sorted(strange)]
     compared = [Compared(when, action, sum(c.values()), dict(c)) for (when, action), c in ended.items()]
     return Report(
         run_id, asked.version, asked.state, asked.made_by, asked.made_at, tuple(compared), len(strange),
-        tuple(wrong[:MOST_NAMED]), max(0, len(wrong) - MOST_NAMED),
+        tuple(wrong[:MOST_NAMED]), max(0, bad + len(strange) - MOST_NAMED),
     )  # fmt: skip
-
-
-LISTABLE = (*foreseen.OF_EACH, CREATE, ACTIVATE)
-
-
-def _since(connection: sa.Connection, run_id: str) -> tuple[str, str]:
-    """When implement was first asked for, and what its effects are traced by."""
-    first = sa.select(sa.func.min(artefact.c.made_at)).where(
-        artefact.c.run_id == run_id, artefact.c.phase == "implement"
-    )
-    trace = sa.select(run.c.correlation_id).where(run.c.id == run_id)
-    return str(connection.execute(first).scalar()), str(connection.execute(trace).scalar())
-
-
-def _traced(connection: sa.Connection, since: str, trace: str) -> dict[Place, tuple[str, str]]:
-    """By action and target: how each effect of this run ended. A start goes by our id of the campaign."""
-    columns = (
-        effect.c.vendor,
-        effect.c.action,
-        effect.c.target,
-        effect.c.campaign,
-        effect.c.status,
-        effect.c.reason,
-    )
-    query = sa.select(*columns).where(effect.c.correlation_id == trace, effect.c.first_at >= since)
-    found: dict[Place, tuple[str, str]] = {}
-    for row in connection.execute(query.order_by(effect.c.first_at)):
-        action = f"{row.vendor}.{row.action}"
-        target = row.campaign if action == ACTIVATE else row.target
-        found[action, target] = (row.status, row.reason)
-    return found
-
-
-def _before(connection: sa.Connection, place: Place) -> tuple[str, str]:
-    """What was done before, by an earlier run, and is not done twice; or that it wasn't done."""
-    vendor, _, action = place[0].partition(".")
-    query = sa.select(effect.c.status, effect.c.reason).where(
-        effect.c.target == place[1], effect.c.vendor == vendor, effect.c.action == action
-    )
-    rows = connection.execute(query.order_by(effect.c.first_at.desc())).all()
-    return ("replayed", "done before") if any(row.status == "applied" for row in rows) else (NOT_YET, "")
 
 
 def _why(connection: sa.Connection, one: Foreseen) -> str:

@@ -18,16 +18,18 @@ from orchestrator import foreseen, surveying
 from orchestrator.app import App
 from orchestrator.artefacts import Artefact, newest_in, put_in
 from orchestrator.compliance import verdict
+from orchestrator.crowds import Crowds
 from orchestrator.dossier import findings_of
 from orchestrator.drift import moved_in
+from orchestrator.familiar import new_of_run
 from orchestrator.findings import Share
 from orchestrator.foreseen import EffectCount
-from orchestrator.rules import Rules
 from orchestrator.strategy import Choice, Line, Strategy, make_strategy
 from shared.effect import Json, canonical, digest
 from shared.errors import Fatal, Invalid
 from shared.kernel import Kernel
 from shared.pipeline_schema import artefact, campaign, campaign_lead, run
+from shared.safety_rules import SafetyFile
 
 STRATEGY = TypeAdapter(Strategy)
 CHOICES = TypeAdapter(dict[str, Choice])
@@ -173,23 +175,24 @@ def _update(connection: sa.Connection, plan: Artefact, **values: str) -> None:
 
 async def complete(app: App, run_id: str) -> None:
     """Every message is written and checked: the draft becomes a version that a person can decide on."""
-    made = await app.kernel.store.read(lambda c: _completed(c, run_id, app.rules))
+    made = await app.kernel.store.read(lambda c: _completed(c, run_id, app))
     if made is not None:
         await app.kernel.store.write(lambda c: _put_completed(c, *made))
 
 
-def _completed(connection: sa.Connection, run_id: str, rules: Rules) -> tuple[str, str, str] | None:
+def _completed(connection: sa.Connection, run_id: str, app: App) -> tuple[str, str, str] | None:
     """The draft's id, its state from now on, and what it says; None where there is no draft."""
     plan = newest_in(connection, run_id, "plan")
     if plan is None or plan.state != "drafting":
         return None
-    check = _check(connection, run_id, STRATEGY.validate_python(plan.data["strategy"]))
+    safety = app.kernel.settings.safety
+    check = _check(connection, run_id, STRATEGY.validate_python(plan.data["strategy"]), safety)
     launches = connection.execute(sa.select(run.c.launches).where(run.c.id == run_id)).scalar_one()
     state = "saved" if launches == "on_approval" or not check.people else "pending_review"
     research = newest_in(connection, run_id, "research", int(str(plan.data["research"])))
     assert research is not None  # a draft names findings that are there
     written = {line.key: line.people for line in check.lines}
-    final = make_strategy(surveying.findings_of(research), rules, choices_of(plan), written)
+    final = make_strategy(surveying.findings_of(research), app.rules, choices_of(plan), written)
     data = {
         **plan.data,
         "strategy": STRATEGY.dump_python(final, mode="json"),
@@ -212,9 +215,12 @@ class _Counted:
     held_because: Counter[str]
 
 
-def _check(connection: sa.Connection, run_id: str, strategy: Strategy) -> Check:
+def _check(connection: sa.Connection, run_id: str, strategy: Strategy, safety: SafetyFile) -> Check:
     counted: dict[str, _Counted] = {}
+    crowds = Crowds(safety.caps, safety.free_mail)
     for row in _people(connection, run_id):
+        if row.state != "held":
+            crowds.add(row.email)
         _count(counted.setdefault(row.line, _Counted(0, 0, 0, Counter(), Counter())), row)
     lines = tuple(_checked(key, counted[key]) for key in sorted(counted))
     return Check(
@@ -223,7 +229,11 @@ def _check(connection: sa.Connection, run_id: str, strategy: Strategy) -> Check:
         held=sum(line.held for line in lines),
         to_read=_to_read(lines, strategy),
         effects=foreseen.counts(foreseen.casts_in(connection, run_id)),
-        attention=tuple(_attention(lines, strategy)),
+        attention=(
+            *_attention(lines, strategy),
+            *(_unfamiliar(connection, run_id) if safety.approvals.new_content == "operator" else ()),
+            *crowds.told(),
+        ),
     )
 
 
@@ -234,7 +244,7 @@ def _people(connection: sa.Connection, run_id: str) -> Iterable[Row]:
     here = campaign_lead.c
     for campaign_id in ids:
         query = (
-            sa.select(here.state, here.reason, here.findings, campaign.c.line)
+            sa.select(here.state, here.reason, here.findings, here.email, campaign.c.line)
             .join(campaign, campaign.c.id == here.campaign_id)
             .where(here.campaign_id == campaign_id)
             .order_by(here.lead_id)
@@ -297,6 +307,16 @@ def _attention(lines: Iterable[Checked], strategy: Strategy) -> Iterable[str]:
             yield f"left out by a person: {one.people} people of {one.key}"
         elif one.choice.changed:
             yield f"changed by a person: {one.key} ({', '.join(one.choice.changed)})"
+
+
+def _unfamiliar(connection: sa.Connection, run_id: str) -> Iterable[str]:
+    """Templates and segments that nobody has approved here before."""
+    new = new_of_run(connection, run_id)
+    if new:
+        named = " and ".join(
+            f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in sorted(new.items())
+        )
+        yield f"new here: {named}; an operator or admin approves the first campaign of each"
 
 
 # ── looking at one ───────────────────────────────────────────────────────────────────────────────────────

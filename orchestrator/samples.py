@@ -4,6 +4,7 @@ Everybody is invented; every domain ends in .example. The same numbers always ma
 """
 
 import csv
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,12 @@ def _person(number: int) -> tuple[str, str, str]:
     return first, last, f"https://www.linkedin.com/in/{slug}"
 
 
+def _mailbox(first: str, last: str) -> str:
+    """`Zoë`, `O'Brien` → `zoe.obrien`."""
+    plain = unicodedata.normalize("NFKD", f"{first}.{last}").encode("ascii", "ignore").decode()
+    return plain.lower().replace("'", "")
+
+
 def _write_connections(path: Path, numbers: range) -> None:
     """As LinkedIn writes it: a byte-order mark, notes, a blank line, few addresses; and rows that went wrong."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -93,8 +100,7 @@ def _write_connections(path: Path, numbers: range) -> None:
         for number in numbers:
             first, last, url = _person(number)
             name, domain, *_ = COMPANIES[number % len(COMPANIES)]
-            mail = f"{first}.{last}@{domain}".lower().replace("'", "") if number % 9 == 0 else ""
-            mail = mail.encode("ascii", "ignore").decode()
+            mail = f"{_mailbox(first, last)}@{domain}" if number % 9 == 0 else ""
             row = (first, last, url, mail, name, TITLES[number % len(TITLES)], "12 Mar 2024")
             writer.writerow(row)
         writer.writerow(("", "", "", "", "", "", "03 Jan 2023"))
@@ -134,7 +140,7 @@ def _provider_row(number: int) -> tuple[object, ...]:
     first, last, url = _person(number)
     name, domain, industry, size, revenue = COMPANIES[(number * 7) % len(COMPANIES)]
     kind, source, action = SOURCES[number % len(SOURCES)]
-    plain = f"{first}.{last}.{number}".lower().replace("'", "").encode("ascii", "ignore").decode()
+    plain = f"{_mailbox(first, last)}.{number}"
     title = TITLES[(number * 5) % len(TITLES)]
     country = COUNTRIES[number % len(COUNTRIES)]
     person = (url, first, last, title, name, domain, f"{plain}@{domain}", "verified")

@@ -126,6 +126,18 @@ class Strategy:
     first_days: int  # at least so many sending days until everybody has a first message
     sending_days: int  # at least so many until every message has left
 
+    @property
+    def basis(self) -> str:
+        """On what the predictions rest, in words: our own results, or the targets, or which for how many lines."""
+        made = [line.predicted[0] for line in self.lines if line.predicted and not line.left_out]
+        own = sum(one.basis == "our own results" for one in made)
+        if own == len(made):
+            return "our own results, line by line" if made else ""
+        assumed = next(one for one in made if one.basis != "our own results")
+        if not own:
+            return f"{assumed.basis}, {assumed.told}"
+        return f"our own results for {own} lines; {assumed.basis} for {len(made) - own}, {assumed.told}"
+
 
 def make_strategy(
     findings: Findings,

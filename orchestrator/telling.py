@@ -4,13 +4,16 @@ Markdown without decoration. Names of titles, industries and sources come from o
 short when they were counted.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.findings import Findings, Share, TierFindings
 from orchestrator.forecast import Prediction
-from orchestrator.implementing import NOT_YET, Report
+from orchestrator.implementing import Report
 from orchestrator.plans import Checked, Part, Plan
 from orchestrator.strategy import Expected, Line
+from orchestrator.traced import NOT_YET
+from shared.effect import REASONS
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 METRICS = {
@@ -22,13 +25,17 @@ METRICS = {
 }
 
 
+MAIL = {"allow": "allowed", "hold": "a person decides", "block": "forbidden without consent"}
+
+
 def people(count: int) -> str:
     """`1 person`, `2 people`."""
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
 def _shares(shares: Iterable[Share]) -> str:
-    return ", ".join(f"{share.name} {share.people:,}" for share in shares) or "nothing"
+    """Numbers in brackets: names such as "score below 30" may end in one."""
+    return ", ".join(f"{share.name} ({share.people:,})" for share in shares) or "nothing"
 
 
 def plain(text: str) -> str:
@@ -45,9 +52,20 @@ def findings_text(found: Findings, tier: str = "") -> str:
 
 
 def _overview(found: Findings) -> Iterator[str]:
-    qualified = sum(one.people for one in found.tiers if one.tier != "disqualified")
-    yield f"{people(found.people)} researched, {qualified:,} worth writing to."
+    qualified = [one for one in found.tiers if one.tier != "disqualified"]
+    mail = Counter(dict.fromkeys(MAIL, 0))
+    for one in qualified:
+        mail.update({share.name: share.people for share in one.mail})
+    kept = "".join(
+        f"; mail to {mail[name]:,} of them: {MAIL[name]}" for name in ("block", "hold") if mail[name]
+    )
+    yield f"{people(found.people)} researched, {sum(one.people for one in qualified):,} worth writing to{kept}."
     yield f"Look-ups: {_shares(found.enrichment)}."
+    if missed := sum(share.people for share in found.enrichment if share.name.startswith("simulated")):
+        yield (
+            f"Safe mode asked no provider: what is missing of {people(missed)} may be found when they are "
+            "looked up for real, and their tier may change."
+        )
     if found.disqualified:
         yield f"Not written to, because: {_shares(found.disqualified)}."
     if found.within_reach:
@@ -71,7 +89,7 @@ def _tier(one: TierFindings) -> Iterator[str]:
         ("industries", one.industries),
         ("size", one.sizes),
         ("countries", one.countries),
-        ("mail there", one.mail),
+        ("mail there", [Share(MAIL.get(share.name, share.name), share.people) for share in one.mail]),
         ("known from", one.sources),
         ("not known", one.gaps),
         ("look first", one.look_first),
@@ -129,11 +147,12 @@ def _effects(plan: Plan) -> Iterator[str]:
     if total:
         yield (
             f"Then the vendor sends: up to {plan.strategy.messages:,} messages from {plan.strategy.mailboxes} "
-            f"mailboxes; the mailboxes need {_days_of(plan.strategy.first_days)} for everybody's first one, and "
-            f"{_days_of(plan.strategy.sending_days)} for all of them."
+            f"mailboxes; the mailboxes need at least {_days_of(plan.strategy.first_days)} for everybody's first one, "
+            f"and {_days_of(plan.strategy.sending_days)} for all of them."
         )
     if total and plan.strategy.expected:
-        yield f"Expected of it: {', '.join(_in_all(one) for one in plan.strategy.expected)} (basis: each line)."
+        yield f"Expected of it: {', '.join(_in_all(one) for one in plan.strategy.expected)}."
+        yield f"That rests on {plan.strategy.basis}."
     if plan.strategy.linkedin_tasks:
         yield f"For people to do by hand: {plan.strategy.linkedin_tasks:,} touches on LinkedIn."
 
@@ -147,7 +166,8 @@ def _table(plan: Plan) -> Iterator[str]:
     for line in plan.strategy.lines:
         checked = plan.checked(line)
         told = (f"{checked.people}", f"{checked.held}") if checked else ("–", "–")
-        states = ", ".join(sorted({state_of(part) for part in plan.parts_of(line)})) or "left out"
+        counted = Counter(state_of(part) for part in plan.parts_of(line))
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counted.items())) or "left out"
         days = "/".join(map(str, line.day_offsets))
         cells = (line.key, str(line.found), *told, plain(line.template), line.depth, days, states)
         yield f"| {' | '.join(cells)} |"
@@ -238,7 +258,8 @@ def report_text(report: Report) -> str:
     lines.append(f"{report.unlisted} effects were done that the plan didn't list.")
     for wrong in report.differences:
         listed = "" if wrong.listed else ", not listed"
-        lines.append(f"- {wrong.action} {wrong.target}: {wrong.status} {wrong.reason}{listed}".rstrip())
+        why = f": {REASONS.get(wrong.reason, wrong.reason)}" if wrong.reason else ""
+        lines.append(f"- {wrong.action} {wrong.target}: {wrong.status}{listed}{why}")
     if report.more:
         lines.append(f"- and {report.more} more")
     return "\n".join(lines)

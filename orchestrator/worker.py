@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from orchestrator import (
     answering,
     catching_up,
+    implementing,
     inbox,
     marks,
     outreach,
@@ -245,21 +246,25 @@ class Worker:
 
     async def give_up(self) -> int:
         """Flows that ended without saying so in the rows that asked for them: say it there. Returns how many."""
-        gone = 0
-        for one in await self.app.kernel.store.read(_asked_for):
-            if await self.engine.status(one.id) not in ENDED:
-                continue
-            gone += 1
+        asked = await self.app.kernel.store.read(_asked_for)
+        ended = {one.id for one in asked if await self.engine.status(one.id) in ENDED}
+        # One that ended since its row was read has said so meanwhile.
+        silent = await self.app.kernel.store.read(_asked_for) if ended else []
+        gone = [one for one in silent if one.id in ended]
+        for one in gone:
             log.error("worker.flow_gave_up", flow=one.flow)
-            if one.flow == "schedule":
-                await schedules.give_up(self.app, one.args, GAVE_UP)
-            elif one.flow == "launch":
-                await outreach.stall(
-                    self.app, str(one.args["campaign_id"]), GAVE_UP, int(one.args["version"])
-                )
-            else:
-                await runs.fail(self.app.kernel, str(one.args["run_id"]), GAVE_UP)
-        return gone
+            await self._give_up(one)
+        return len(gone)
+
+    async def _give_up(self, one: Wanted) -> None:
+        if one.flow == "schedule":
+            await schedules.give_up(self.app, one.args, GAVE_UP)
+        elif one.flow == "launch":
+            campaign_id = str(one.args["campaign_id"])
+            await outreach.stall(self.app, campaign_id, GAVE_UP, int(one.args["version"]))
+            await implementing.settle(self.app, campaign_id)
+        else:
+            await runs.fail(self.app.kernel, str(one.args["run_id"]), GAVE_UP)
 
 
 def _asked_for(connection: sa.Connection) -> list[Wanted]:

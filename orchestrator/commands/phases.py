@@ -190,7 +190,8 @@ async def _implemented(app: App, run_id: str, outcome: Outcome) -> dict[str, Any
     listed = [f"- {one['count']:,} × {one['action']} ({one['when']})" for one in counts]
     asked = any(kept.phase == "implement" for kept in await artefacts.kept(app.kernel, run_id))
     if not asked or outcome.status in {"refused", "simulated"}:
-        return {"text": "\n".join([said, *listed])}
+        total = [f"In all {sum(one['count'] for one in counts):,} effects."] if listed else []
+        return {"text": "\n".join([said, *listed, *total])}
     left = await _left(app, run_id, "implement")
     return {**left, "text": f"{said}\n{left['text']}"}
 
@@ -229,8 +230,15 @@ def _print_left(console: Console, report: dict[str, Any], text: str) -> None:
         _words(console, f"{one['when']}  {one['action']}  {one['target']}")
     if "artefacts" in report:
         names = ("phase", "version", "state", "made_by", "why", "made_at")
-        rows = [[kept[name] for name in names] for kept in report["artefacts"]]
+        rows = [
+            [kept[name] for name in names[:-1]] + [_minute(kept["made_at"])] for kept in report["artefacts"]
+        ]
         console.print(table("Artefacts", ("phase", "version", "state", "by", "why", "when"), rows))
+
+
+def _minute(at: str) -> str:
+    """`2026-11-28T23:41:07.5+00:00` → `2026-11-28 23:41`."""
+    return at[:16].replace("T", " ")
 
 
 def _phase(name: str) -> artefacts.Phase:

@@ -89,6 +89,33 @@ def test_mail_that_a_country_forbids_is_seen_before_any_word_is_written() -> Non
     assert {share.name: share.people for share in made.groups[0].mail} == {"allow": 2, "block": 1, "hold": 1}
 
 
+def test_counts_stand_apart_from_names_that_end_in_a_number() -> None:
+    below = worth(a_lead(), tier="disqualified", against=())
+    text = findings_text(found([(a_lead(), below)]))
+    assert "Not written to, because: score below 30 (1)." in text
+
+
+def test_whom_mail_is_forbidden_to_is_told_beside_who_is_worth_writing_to() -> None:
+    text = findings_text(found([*many(3), *many(2, country="DE"), *many(1, country="PL")]))
+    assert (
+        "6 worth writing to; mail to 2 of them: forbidden without consent; mail to 1 of them: a person"
+        in text
+    )
+    assert "- mail there: allowed (3), forbidden without consent (2), a person decides (1)" in text
+
+
+def test_one_crowded_company_is_one() -> None:
+    (one,) = found(many(3)).tiers
+    assert "1 company has 3 or more people here: colleagues will compare what they get" in one.opportunities
+
+
+def test_who_was_looked_up_in_safe_mode_only_is_told() -> None:
+    blank = a_lead(email="")
+    text = findings_text(found([(blank, worth(blank, enrichment="simulated: safe mode"))]))
+    assert "Safe mode asked no provider: what is missing of 1 person may be found" in text
+    assert "Safe mode" not in findings_text(found(many(3)))
+
+
 def test_the_median_is_the_score_that_half_do_not_exceed() -> None:
     lead = a_lead()
     people = [(lead, worth(lead, tier="tier_1", score=value)) for value in (85, 86, 90, 100)]
@@ -159,6 +186,16 @@ def test_enough_results_of_our_own_are_the_basis_and_too_few_are_not() -> None:
     few = Track("event_followup", "tier_2", enough - 1, 10, 4, 6, 1, 0)
     (line,) = make_strategy(found(many(100), (few,)), RULES).lines
     assert {one.basis for one in line.predicted} == {"configured targets"}
+
+
+def test_the_whole_says_on_what_it_rests() -> None:
+    enough = RULES.outreach.planning.history_people
+    own = Track("event_followup", "tier_2", enough, 10, 4, 6, 1, 0)
+    assumed = make_strategy(found(many(100)), RULES)
+    assert assumed.basis == f"configured targets, {assumed.lines[0].predicted[0].told}"
+    assert make_strategy(found(many(100), (own,)), RULES).basis == "our own results, line by line"
+    mixed = make_strategy(found([*many(9), *many(9, "tier_3")], (own,)), RULES)
+    assert mixed.basis.startswith("our own results for 1 lines; configured targets for 1, an assumption")
 
 
 def test_the_whole_is_rounded_once_and_not_line_by_line() -> None:

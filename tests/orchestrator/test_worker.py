@@ -122,6 +122,24 @@ async def test_a_flow_that_is_still_at_it_is_left_alone(live_kernel: Kernel) -> 
     assert await run_state(app, made.id) == "running"
 
 
+async def test_a_flow_that_ends_while_it_is_asked_about_has_not_given_up(live_kernel: Kernel) -> None:
+    app = alone(live_kernel)
+    _, campaign_id = await approved(app, people(1))
+
+    class Ending(Engine):
+        """The flow ends well right before it is asked about."""
+
+        async def status(self, identifier: str) -> str:
+            if identifier in self.started:
+                await put(app, sa.update(campaign).values(state="live"))
+            return await super().status(identifier)
+
+    it = Worker(app, Ending("SUCCESS"))
+    await it.start_flows()
+    assert await it.give_up() == 0
+    assert (await the(app, campaign_id)).state == "live"
+
+
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_part_that_fails_or_breaks_does_not_end_the_worker(live_kernel: Kernel) -> None:
     it = Worker(alone(live_kernel), Engine())
