@@ -148,6 +148,11 @@ _DAY_MONTH = re.compile(
 _MONTH_DAY = re.compile(rf"\b({_NAMES})\.? (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (\d{{4}}))?")
 _ISO = re.compile(r"\b(20\d\d)-(\d{1,2})-(\d{1,2})\b")
 _DOTTED = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(20\d\d|\d\d)?(?!\d)")
+# Without a year only where a return is spoken of: 24/7 is no day.
+_SHORT_SLASHED = re.compile(
+    r"\b(?:until|till?|through|thru|back|returning|on|bis|ab|am|au|le|hasta|el|al|il|tot|op|m|ate|dia) "
+    r"(\d{1,2})/(\d{1,2})\b(?!/)"
+)
 _WEEKDAYS = (
     "monday mon montag lundi lunes lunedi maandag segunda",
     "tuesday tue dienstag mardi martes martedi dinsdag terca",
@@ -235,6 +240,7 @@ def _dates(text: str, received: date) -> list[date]:
 def _slashed(text: str, received: date) -> list[date | None]:
     """Both readings of each, unless one of them, or a weekday beside it, says which way this text writes dates."""
     found = [(int(one), int(other), year, name) for name, one, other, year in _SLASHED.findall(text)]
+    found += [(int(one), int(other), "", "") for one, other in _SHORT_SLASHED.findall(text)]
     day_first = [(_date(year, other, one, received), name) for one, other, year, name in found]
     month_first = [(_date(year, one, other, received), name) for one, other, year, name in found]
     fits = [

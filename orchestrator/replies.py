@@ -25,10 +25,13 @@ from orchestrator.absence import (
     is_feedback_report,
     return_date,
 )
+from orchestrator.asking_to_stop import asks, asks_plainly
+from orchestrator.away_phrases import AWAY, LATER, TALKS, TITLE
 from orchestrator.newest import newest_part, read_mail
 from orchestrator.opt_out_phrases import OTHERS, POLITE, WIDE
 from orchestrator.reply_phrases import CONVERSATION, LEFT, NEEDS_YES, NEGATED
 from orchestrator.rules import ReplyAction, ReplyClass, Rules
+from orchestrator.set_aside import set_aside
 from orchestrator.stop_phrases import (
     COURTESIES,
     DATA_QUESTIONS,
@@ -45,7 +48,12 @@ from orchestrator.weariness_phrases import WEARY
 from shared.feedback import read_feedback
 
 _SHORT = 25  # words up to which a sentence that asks to stop is the whole answer
+_NOTICE = 80  # words of a note that somebody is away
+_WHEN_BACK = re.compile(r"\b(?:when (?:i|we) (?:return|am back|are back|get back)|(?:up)?on my return|meiner ruckkehr|mon retour|mi regreso"
+    r"|mio ritorno|mio rientro|quando voltar)\b")
+_SIGNATURE_LINES, _SIGNATURE_WORDS = 6, 5  # of a name with its title and company
 _ANSWER = re.compile(r"^(?:(?:re|aw|antw|sv|rv|tr|fwd?|wg|vs)\s*(?:\[\d+\])?:\s*)+")
+_SIGNALS = re.compile(r"^[\s🛑⛔🚫]*[🛑⛔🚫][\s\ufe0f🛑⛔🚫]*$")  # a text that is nothing but the sign
 _SPACED_OUT = re.compile(r"\b(?:[a-z] ){4,}[a-z]\b")
 _SENTENCES = re.compile(r"[.!?;\n]+")
 _YES = frozenset(
@@ -136,9 +144,9 @@ def pause_until(found: Classified, received: date, rules: Rules) -> date:
 def _folded(text: str) -> str:
     plain = fold(text).replace("’", "'").replace("‘", "'").replace("`", "'")
     plain = _SPACED_OUT.sub(lambda found: found[0].replace(" ", ""), plain)
-    plain = re.sub(r"\b(do|does|did|is|are|was|were|wo|ca|would|should|could|have|has)n't\b", r"\1nt", plain)
+    plain = re.sub(r"\b(do|does|did|is|are|was|were|wo|ca|would|should|could|have|has|had|need|must)n't\b", r"\1nt", plain)
     plain = re.sub(r"\b(i|we|you|let|id)'(m|d|ll|re|s|ve)\b", r"\1\2", plain)
-    return re.sub(r"[ \t]+", " ", plain).strip()
+    return re.sub(r"[ \t]+", " ", _SIGNALS.sub(" stop ", plain)).strip()
 
 
 def _bare(text: str) -> str:
@@ -150,6 +158,7 @@ def _bare(text: str) -> str:
 # ── what stops mail ──────────────────────────────────────────────────────────────────────────────────────
 def _stopping(topic: str, newest: str, whole: str, *, machine: bool) -> Classified | None:
     """What ends contact. A machine has had enough of nothing; what it says in so many words counts all the same."""
+    newest, whole = (set_aside(text, machine=machine) for text in (newest, whole))
     asked = POLITE.sub(" please ", OTHERS.sub(" ", KEEPS.sub(" ", whole)))
     hostile = _first(HOSTILE, asked)
     also = tuple(sign.reply for sign in (hostile,) if sign)
@@ -162,7 +171,7 @@ def _stopping(topic: str, newest: str, whole: str, *, machine: bool) -> Classifi
         return Classified("unsubscribe", 0.99, "unsubscribe.exact", also)
     signs = (*FUZZY_OPT_OUT, *WIDE, *(() if machine else WEARY))
     fuzzy = _first(signs, asked)
-    if fuzzy or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest)):
+    if fuzzy or (not machine and asks(asked)) or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest)):
         rule = fuzzy.id if fuzzy else "unsubscribe.sentence"
         return Classified("unsubscribe", 0.85, rule, also, to_confirm=True)
     found = question or hostile
@@ -175,8 +184,22 @@ def _is_exact(text: str) -> bool:
         return True
     if len(text.split()) > _SHORT or KEEPS.search(text):
         return False
-    parts = (_bare(part) for part in _SENTENCES.split(text))
-    return any(part in EXACT_OPT_OUT and part not in ONLY_ALONE for part in parts)
+    parts = [_bare(part) for part in _SENTENCES.split(text)]
+    if any(part in EXACT_OPT_OUT and part not in ONLY_ALONE for part in parts):
+        return True
+    alone = [part for part in map(_bare, _SENTENCES.split(_signed_off(text))) if part]
+    return bool(alone) and "?" not in text and all(map(asks_plainly, alone))
+
+
+def _signed_off(text: str) -> str:
+    """A short text without what follows a line of nothing but courtesy: a name, a title, a company."""
+    lines = text.split("\n")
+    written = [number for number, line in enumerate(lines) if _bare(line)]
+    ends = (at for at, line in enumerate(lines) if written and at > written[0] and line.strip() and not _bare(line))
+    end = next(ends, len(lines))
+    rest = [line for line in lines[end:] if line.strip()]
+    is_name = len(rest) <= _SIGNATURE_LINES and all(len(line.split()) <= _SIGNATURE_WORDS for line in rest)
+    return "\n".join(lines[:end]) if is_name else text
 
 
 def _first(signs: Iterable[Sign], text: str) -> Sign | None:
@@ -187,16 +210,18 @@ def _first(signs: Iterable[Sign], text: str) -> Sign | None:
 def _automatic(subject: str, newest: str, evidence: str, received: date | None) -> Classified | None:
     """Sure by header or subject; by the vendor's word or the body alone where nobody shows interest."""
     away = OUT_SUBJECT.search(subject) is not None or OUT_BODY.search(newest) is not None
+    absent = TITLE.search(subject) is not None or AWAY.search(newest) is not None
     if evidence != "header" and _by_title(subject):
         evidence = "subject"
     if evidence not in {"header", "subject"}:
         by_hand = any(s.reply in {"meeting_request", "positive_interest"} for s in _signs(newest))
-        two_signs = away and OUT_EXTRA.search(newest)
+        two_signs = (away and OUT_EXTRA.search(newest)) or (absent and _is_absence(newest, received))
         if by_hand or not (evidence or two_signs or AUTO_BODY.search(newest)):
             return None
     if LEFT.pattern.search(newest):
         return Classified("left_company", LEFT.confidence, LEFT.id)
     back = return_date(newest, received) if received else None
+    away = away or absent or (bool(evidence) and _WHEN_BACK.search(newest) is not None)
     rule = evidence or "body"
     receipt = AUTO_TITLE.search(subject) or AUTO_BODY.search(newest)
     if away or (not receipt and (back or (evidence and BACK.search(newest)))):
@@ -207,7 +232,14 @@ def _automatic(subject: str, newest: str, evidence: str, received: date | None) 
 
 
 def _by_title(subject: str) -> bool:
-    return any(pattern.search(subject) for pattern in (AUTO_SUBJECT, OUT_SUBJECT, AUTO_TITLE))
+    return any(pattern.search(subject) for pattern in (AUTO_SUBJECT, OUT_SUBJECT, TITLE, AUTO_TITLE))
+
+
+def _is_absence(newest: str, received: date | None) -> bool:
+    """A short text that says somebody is away and until when, or what happens meanwhile, and talks to nobody."""
+    if len(newest.split()) > _NOTICE or TALKS.search(newest):
+        return False
+    return LATER.search(newest) is not None or (received is not None and return_date(newest, received) is not None)
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────

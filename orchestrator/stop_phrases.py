@@ -218,7 +218,7 @@ FUZZY_OPT_OUT = (
         "stop",
         "unsubscribe",
         r"\bcease\b.{0,20}\b(?:contact|communicat\w+|e-?mail\w*)\b",
-        r"(?:^|[.!,;\n] ?|\bplease )(?:do not|dont|never) (?:ever )?(?:reach out|follow up|contact|e-?mail"
+        r"(?:^|[.!,;\n] ?|\b(?:please|and) )(?:do not|dont|never) (?:ever )?(?:reach out|follow up|contact|e-?mail"
         r"|write)\b",
         r"\bnever signed up\b|\b(?:did not|didnt|never) (?:ask|subscribe|sign up|opt in|consent)\b",
         r"\b(?:stop|quit|cease) (?:e-?mailing|mailing|writing|contacting|messaging|sending|spamming"
@@ -227,6 +227,7 @@ FUZZY_OPT_OUT = (
         r"|reach out to) (?:me|us|this|any)\b",
         r"\bno (?:more|further) (?:e-?mails?|mails?|messages?|contact|communication|outreach)\b",
         r"\bleave (?:me|us) alone\b",
+        r"\b(?:had )?enough (?:with|of) (?:the|your|these|this|all)\b",
         r"\b(?:do not|dont|no longer) (?:want|wish) (?:to (?:receive|hear|get|be contacted)|any|your"
         r"|these)\b",
         r"\bcease\b.{0,20}\bcontact\b",
@@ -255,7 +256,8 @@ FUZZY_OPT_OUT = (
         r"\barret\w+ (?:de |d')(?:m'|me |nous )?\w+",
         r"\bdes(?:inscri\w*|abonn\w*)\b",
         r"\bne (?:plus|pas) (?:me|recevoir|etre)\b",
-        r"\bne (?:me|m') ?(?:contact\w*|ecri\w*|envoy\w*|sollicit\w*) (?:plus|pas)\b",
+        r"\bne (?:me|m'|nous) ?(?:re)?(?:contact|ecri|envoy|sollicit|relanc|demarch)\w* (?:plus|pas)\b",
+        r"\b(?:restons|reste[rz])[- ]en la\b|\bd'en rester la\b|\ben restons la\b",
         r"\b(?:retir|supprim|enlev)\w+[- ]moi\b",
         r"\bde votre liste\b",
     ),
@@ -273,6 +275,7 @@ FUZZY_OPT_OUT = (
         "unsubscribe",
         r"\b(?:cancell|rimuov|disiscriv|togli)\w*(?:mi|temi|rmi)\b",
         r"\bnon (?:mi )?(?:contatt|scriv|invi|mand)\w* piu\b",
+        r"\bnon (?:ri)?(?:contatt|scriv|chiam|mand|invi)\w*(?:mi|ci|temi|teci)\b",
         r"\bdalla (?:vostra|tua|sua) (?:lista|mailing list)\b",
         r"\bnon (?:voglio|desidero) (?:piu )?ricevere\b",
     ),
