@@ -53,19 +53,19 @@ _MINE = re.compile(
 )
 _STAYS = (
     # not: take me off
-    rf"\b(?:do not|dont|never|please dont)\b (?:ever )?(?:\w+ )?(?:unsubscribe|remove|take|delete|drop|cut) (?:me|us)\b{_AROUND}",
+    rf"(?<!you )(?<!they )(?<!why )(?<!if you )\b(?:do not|dont|never)\b (?:ever )?(?:\w+ )?(?:unsubscribe|remove|take|delete|drop|cut) (?:me|us)\b{_AROUND}",
     r"\b(?:bitte|mochte|will|wollte|wollen|moechte)\b[^.!?\n]{0,20}\bnicht (?:abmelden|austragen|abbestellen)\b",
-    r"\b(?:nehmen|nimm|nehmt|streichen|tragen) (?:sie )?(?:mich|uns) (?:bitte )?nicht\b[^.!?\n]{0,40}",
+    r"(?<!warum )(?<!wieso )(?<!wenn )\b(?:nehmen|nimm|nehmt|streichen|tragen) (?:sie )?(?:mich|uns) (?:bitte )?nicht\b[^.!?\n]{0,40}",
     r"\bne (?:me|nous) (?:des\w+|retir\w+|supprim\w+|enlev\w+) (?:surtout )?pas\b[^.!?\n]{0,30}",
     r"\bne (?:veux|voulais|voulons|souhaite|souhaitais|souhaitons) (?:surtout )?pas (?:me |nous |etre )?(?:desinscri|desabonn"
     r"|retir|supprim)\w*",
-    r"\bno (?:me|nos) (?:den|de|des|deis) de baja\b|\bno (?:me|nos) (?:elimin|borr|quit|saqu)\w+\b"
+    r"(?<!que )(?<!si )\bno (?:me|nos) (?:den|de|des|deis) de baja\b|(?<!que )(?<!si )\bno (?:me|nos) (?:elimin|borr|quit|saqu)\w+\b"
     r"|\bno (?:quiero|queremos|queria|deseo) (?:dar(?:me|nos) de baja|cancelar|desuscribirme|que me (?:elimin|borr|quit|den"
     r" de baja)\w*)\b",
     r"\bnon (?:cancell|rimuov|togli|elimin|disiscriv)\w*(?:mi|temi|teci|ci)\b"
     r"|\bnon (?:voglio|vorrei|volevo|intendo) (?:disiscriv|disinscriv|cancell)\w+",
     r"\b(?:wil|wilde|willen) (?:me|mij|ons) niet (?:afmelden|uitschrijven)\b|\bschrijf (?:me|mij|ons) niet uit\b",
-    r"\bnao (?:me|nos) (?:remov|retir|exclu|descadastr|tir)\w+|\bnao (?:quero|queria|pretendo) (?:me )?(?:cancelar|descadastrar"
+    r"(?<!que )(?<!porque )(?<!se )\bnao (?:me|nos) (?:remov|retir|exclu|descadastr|tir)\w+|\bnao (?:quero|queria|pretendo) (?:me )?(?:cancelar|descadastrar"
     r"|sair|remover)\b[^.!?\n]{0,20}",
     r"\bnehm\w*\b[^.!?\n]{0,40}\bin (?:ihren|euren|den|die|ihre|eure)\b[^.!?\n]{0,30}\bauf\b",
     # by mistake, and taken back
