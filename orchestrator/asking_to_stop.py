@@ -10,17 +10,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.stop_lexicon import ALL, Lexicon, corrected
+from orchestrator.titles import vocabulary
 
 _WORD = re.compile(r"[^\W_]+")
 _JOINED = re.compile(r"\b(?:(opt)(?:ing|ed)?[ -](?:\w+ )?(out)|(un)[ -](subscri\w*)|(e)[ -](mail\w*))\b")
 _CLAUSES = re.compile(r"[.!?;,\n]+")
 _SENTENCES = re.compile(r"[.!?;\n]+")
 _REFUSED = re.compile(
-    r"^(?:(?:sorry|we are|were|im|i am|no) )?(?:not interested|no interest|not for (?:us|me)|kein interesse|kein bedarf"
+    r"^(?:(?:sorry|we are|were|im|i am|no) )?(?:not interested|no interest|not for (?:us|me)|kein interesse"
+    r"|kein bedarf"
     r"|nein danke|pas interessee?s?|non merci|no (?:me|nos) interesa|no interesa|no gracias|non (?:mi |ci )?interessa"
     r"|non sono interessat[oa]|geen interesse|nee bedankt|sem interesse|nao tenho interesse)\b"
 )
-_UNTIL_THEN = frozenset("if unless until why how wenn falls warum si pourquoi se perche als waarom porque".split())
+_UNTIL_THEN = vocabulary("if unless until why how wenn falls warum si pourquoi se perche als waarom porque")
 _LONGEST = 16  # words of a sentence that may be nothing but the request
 _MOST_CORRECTED = 400  # words of a text whose letters are compared
 
@@ -40,7 +42,7 @@ def _together(kinds: str, span: int, *, plain: bool = True) -> Together:
 
 TOGETHER: Sequence[Together] = (
     _together("word", 1),
-    _together("end mail", 6),
+    _together("end mail", 8),
     _together("no more mail", 0),
     _together("no more get", 0),
     _together("no wish get", 8),
@@ -48,13 +50,20 @@ TOGETHER: Sequence[Together] = (
     _together("wish more get", 4, plain=False),
     _together("drop list", 11),
     _together("drop me", 3),
+    _together("drop my", 3),
+    _together("finish mail", 4),
+    _together("no wish list", 9),
+    _together("no use box", 7, plain=False),
     _together("black me", 8),
+    _together("black my", 6),
+    _together("black you", 6, plain=False),
     _together("quit up", 5),
     _together("link no cancel", 8, plain=False),
     _together("wish last be", 9, plain=False),
     _together("dropme", 1),
-    _together("drop own me", 9),
+    _together("drop own my", 9),
     _together("pull me off", 6),
+    _together("pull my off", 7),
     _together("pull off list", 8),
     _together("give baja", 4),
     _together("withdraw consent", 8),
@@ -62,6 +71,7 @@ TOGETHER: Sequence[Together] = (
     _together("object noise", 20, plain=False),
     _together("cancel sub", 6),
     _together("last mail be", 9, plain=False),
+    _together("last be it", 6, plain=False),
     _together("last get be", 9, plain=False),
     _together("wish you end", 6, plain=False),
     _together("this box only", 8, plain=False),

@@ -26,7 +26,7 @@ from orchestrator.absence import (
     return_date,
 )
 from orchestrator.asking_to_stop import asks, asks_plainly
-from orchestrator.away_phrases import AWAY, LATER, TALKS, TITLE
+from orchestrator.away_phrases import AWAY, FIRST_PERSON, LATER, RECEIPT, TALKS, TITLE
 from orchestrator.newest import newest_part, read_mail
 from orchestrator.opt_out_phrases import OTHERS, POLITE, WIDE
 from orchestrator.reply_phrases import CONVERSATION, LEFT, NEEDS_YES, NEGATED
@@ -49,11 +49,9 @@ from shared.feedback import read_feedback
 
 _SHORT = 25  # words up to which a sentence that asks to stop is the whole answer
 _NOTICE = 80  # words of a note that somebody is away
-_WHEN_BACK = re.compile(r"\b(?:when (?:i|we) (?:return|am back|are back|get back)|(?:up)?on my return|meiner ruckkehr|mon retour|mi regreso"
-    r"|mio ritorno|mio rientro|quando voltar)\b")
 _SIGNATURE_LINES, _SIGNATURE_WORDS = 6, 5  # of a name with its title and company
 _ANSWER = re.compile(r"^(?:(?:re|aw|antw|sv|rv|tr|fwd?|wg|vs)\s*(?:\[\d+\])?:\s*)+")
-_SIGNALS = re.compile(r"^[\s🛑⛔🚫]*[🛑⛔🚫][\s\ufe0f🛑⛔🚫]*$")  # a text that is nothing but the sign
+_SIGNALS = re.compile(r"[\s\ufe0f🛑⛔🚫]+")  # a text that is nothing but the sign
 _SPACED_OUT = re.compile(r"\b(?:[a-z] ){4,}[a-z]\b")
 _SENTENCES = re.compile(r"[.!?;\n]+")
 _YES = frozenset(
@@ -144,9 +142,15 @@ def pause_until(found: Classified, received: date, rules: Rules) -> date:
 def _folded(text: str) -> str:
     plain = fold(text).replace("’", "'").replace("‘", "'").replace("`", "'")
     plain = _SPACED_OUT.sub(lambda found: found[0].replace(" ", ""), plain)
-    plain = re.sub(r"\b(do|does|did|is|are|was|were|wo|ca|would|should|could|have|has|had|need|must)n't\b", r"\1nt", plain)
+    plain = re.sub(
+        r"\b(do|does|did|is|are|was|were|wo|ca|would|should|could|have|has|had|need|must)n't\b",
+        r"\1nt",
+        plain,
+    )
     plain = re.sub(r"\b(i|we|you|let|id)'(m|d|ll|re|s|ve)\b", r"\1\2", plain)
-    return re.sub(r"[ \t]+", " ", _SIGNALS.sub(" stop ", plain)).strip()
+    if plain.strip() and _SIGNALS.fullmatch(plain):
+        return "stop"
+    return re.sub(r"[ \t]+", " ", plain).strip()
 
 
 def _bare(text: str) -> str:
@@ -171,7 +175,11 @@ def _stopping(topic: str, newest: str, whole: str, *, machine: bool) -> Classifi
         return Classified("unsubscribe", 0.99, "unsubscribe.exact", also)
     signs = (*FUZZY_OPT_OUT, *WIDE, *(() if machine else WEARY))
     fuzzy = _first(signs, asked)
-    if fuzzy or (not machine and asks(asked)) or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest)):
+    if (
+        fuzzy
+        or (not machine and asks(asked))
+        or any(_bare(part) in EXACT_OPT_OUT for part in _SENTENCES.split(newest))
+    ):
         rule = fuzzy.id if fuzzy else "unsubscribe.sentence"
         return Classified("unsubscribe", 0.85, rule, also, to_confirm=True)
     found = question or hostile
@@ -195,7 +203,11 @@ def _signed_off(text: str) -> str:
     """A short text without what follows a line of nothing but courtesy: a name, a title, a company."""
     lines = text.split("\n")
     written = [number for number, line in enumerate(lines) if _bare(line)]
-    ends = (at for at, line in enumerate(lines) if written and at > written[0] and line.strip() and not _bare(line))
+    ends = (
+        at
+        for at, line in enumerate(lines)
+        if written and at > written[0] and line.strip() and not _bare(line)
+    )
     end = next(ends, len(lines))
     rest = [line for line in lines[end:] if line.strip()]
     is_name = len(rest) <= _SIGNATURE_LINES and all(len(line.split()) <= _SIGNATURE_WORDS for line in rest)
@@ -220,8 +232,10 @@ def _automatic(subject: str, newest: str, evidence: str, received: date | None) 
             return None
     if LEFT.pattern.search(newest):
         return Classified("left_company", LEFT.confidence, LEFT.id)
-    back = return_date(newest, received) if received else None
-    away = away or absent or (bool(evidence) and _WHEN_BACK.search(newest) is not None)
+    back = _back(subject, newest, received)
+    # A machine that speaks for one person, and of no receipt, says that this person can't answer.
+    by_itself = bool(evidence) and FIRST_PERSON.search(newest) is not None and RECEIPT.search(newest) is None
+    away = away or absent or by_itself
     rule = evidence or "body"
     receipt = AUTO_TITLE.search(subject) or AUTO_BODY.search(newest)
     if away or (not receipt and (back or (evidence and BACK.search(newest)))):
@@ -229,6 +243,13 @@ def _automatic(subject: str, newest: str, evidence: str, received: date | None) 
         confidence = 0.99 if rule in {"header", "subject"} else 0.8
         return Classified("out_of_office", confidence, f"out_of_office.{rule}", return_on=day)
     return Classified("auto_reply", 0.95, f"auto_reply.{rule}")
+
+
+def _back(subject: str, newest: str, received: date | None) -> date | None:
+    """The day of return that the text names, or else the title of a machine's mail."""
+    if received is None:
+        return None
+    return return_date(newest, received) or (return_date(subject, received) if _by_title(subject) else None)
 
 
 def _by_title(subject: str) -> bool:
@@ -239,7 +260,9 @@ def _is_absence(newest: str, received: date | None) -> bool:
     """A short text that says somebody is away and until when, or what happens meanwhile, and talks to nobody."""
     if len(newest.split()) > _NOTICE or TALKS.search(newest):
         return False
-    return LATER.search(newest) is not None or (received is not None and return_date(newest, received) is not None)
+    return LATER.search(newest) is not None or (
+        received is not None and return_date(newest, received) is not None
+    )
 
 
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────

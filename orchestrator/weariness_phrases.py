@@ -89,6 +89,10 @@ WEARY: tuple[Sign, ...] = (
         r"|\b(?:dont|do not|never) (?:come|write|e-?mail|mail|call|bother|try|contact|ask|message|ping|reach)\b"
         r"(?! (?:me |us )?(?:until|till|before))|\b(?:scratch|lose|bin|ditch|shred) (?:this|my|our|me|the)\b"
         r"|\bnot (?:looking|willing|prepared|happy) to (?:be|receive|get|hear)\b|\bpersonal account\b",
+        r"\btake the hint\b|\bhow many times (?:do|must|should) i\b|\bwhat part of no\b|\bno means no\b"
+        r"|\b(?:permanent|final|hard) no\b|\bnever will be\b|\b(?:want|like|need) (?:it|this|that|these"
+        r"|them) to (?:end|stop)\b"
+        r"|\b(?:ive|had|have had) (?:more than )?enough\b",
         r"\bwithdraw\w*\b|\bopt\b[^.!?\n]{0,12}\bout\b|\bun-?enrol\w*\b|\bdo not disturb\b|\bno (?:soliciting"
         r"|solicitors)\b",
     ),
@@ -126,6 +130,8 @@ WEARY: tuple[Sign, ...] = (
         r"\bwarum (?:bekomme|erhalte|schreiben|schicken|mailen)\b|\bwie (?:kann ich|melde ich"
         r"|komme ich)\b[^.!?\n]{0,25}"
         r"\b(?:ab|abmelden|raus|abbestellen)\b",
+        r"\bstell(?:en|t)? (?:sie |ihr )?(?:das|dies|diese) (?:\w+ )?(?:ab|ein)\b|\blass(?:en sie|t)? (?:es|das)"
+        r" (?:\w+ )?(?:sein|bleiben|einfach|gut)\b|\b(?:nervt|nerven|lastig|genervt)\b",
         r"\bstop(?:p|pt|pen|pen sie)?\b(?=[^.!?\n]{0,25}\b(?:e-?mails?|mails?|nachricht\w*|werbung|das|damit"
         r"|bitte)\b)",
     ),
@@ -153,6 +159,8 @@ WEARY: tuple[Sign, ...] = (
         r"|\bje (?:vous )?bloque\b",
         r"\bcomment (?:se |me |puis-je )?(?:desinscri\w+|desabonn\w+|arreter)\b|\bpourquoi (?:je recois|m'ecri\w+"
         r"|est-ce)\b",
+        r"\bj'ai (?:deja )?dit non\b|\bpollu\w+ ma\b|\bn'en veu(?:x|t) plus\b|\bj'en ai (?:marre|assez)\b"
+        r"|\b(?:merci|priere) d'arreter\b",
         r"\b(?:resili\w+|annul\w+)\b[^.!?\n]{0,25}\b(?:abonnement|inscription|newsletter)\b|\bdesinscription\b",
     ),
     sign(
@@ -174,6 +182,7 @@ WEARY: tuple[Sign, ...] = (
         r"\b(?:cancel|anul)\w+\b[^.!?\n]{0,25}\b(?:suscripcion|envios?|boletin|registro)\b|\bpor que (?:recibo"
         r"|me (?:escrib\w+"
         r"|lleg\w+|envi\w+))\b|\bultim[oa] (?:correo|mensaje|vez|aviso)\b|\bcomo (?:me doy|puedo darme|dejo)\b",
+        r"\bno me (?:busqu|insist|esten|sigan|fastidi)\w*\b|\bhart[oa]s? de\b|\bme tienen hart[oa]\b",
         r"\bno (?:nos|me) (?:escrib\w*|contact\w*|envi\w*|mand\w*|llam\w*|molest\w*)\b",
     ),
     sign(
@@ -194,6 +203,7 @@ WEARY: tuple[Sign, ...] = (
         r"|\bultim[oa] (?:mail|messaggio|volta|avviso)\b|\bperche (?:ricevo|mi (?:scriv\w+|arriv\w+))\b"
         r"|\bcome (?:mi|posso)"
         r" (?:cancell\w+|disiscriv\w+)\b|\bannull\w+\b[^.!?\n]{0,25}\b(?:iscrizione|abbonamento)\b",
+        r"\bfermatevi\b|\bvi diffido\b|\b(?:ne ho|mi pare) abbastanza\b|\bsono stuf[oa]\b|\blasciate stare\b",
         r"\bniente (?:piu )?(?:mail|e-?mail|pubblicita|spam)\b|\bnon (?:\w+ )?piu (?:mail|e-?mail|messaggi)\b",
     ),
     sign(
@@ -216,6 +226,7 @@ WEARY: tuple[Sign, ...] = (
         r"|\bafmelding\b"
         r"|\blaatste (?:mail|keer|bericht|waarschuwing)\b|\bwaarom (?:krijg|ontvang|mail)\b|\bopzeg\w*\b"
         r"|\bhoe (?:meld|schrijf)\b",
+        r"\blaat het hierbij\b|\bben (?:er |het )?(?:klaar mee|zat|beu)\b|\bzit (?:hier|er) niet op te wachten\b",
         r"\bstop\b(?=[^.!?\n]{0,20}\b(?:mails?|berichten|dit|hiermee|alsjeblieft|aub|graag)\b)",
     ),
     sign(
@@ -237,6 +248,7 @@ WEARY: tuple[Sign, ...] = (
         r"|me removo)\b",
         r"\b(?:cancel|anul)\w+\b[^.!?\n]{0,25}\b(?:inscricao|subscricao|assinatura|registo|cadastro|envio)\b"
         r"|\bsair da lista\b",
+        r"\b(?:estou|tou) fart[oa]\b|\bja disse que nao\b|\bme deix\w+ em paz\b",
         r"\bnao (?:me|nos) (?:envi|escrev|mand|contat|contact|lig)\w*\b|\bsem mais (?:contactos?|contatos?)\b",
     ),
 )

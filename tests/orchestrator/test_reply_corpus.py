@@ -1,6 +1,7 @@
-"""The rules against replies that were written apart from them: what they hear, by class, on both parts of the corpus.
+"""The rules against replies that were written apart from them: what they hear, by class, on every part.
 
-The held-back third is for measuring alone; see `tests/corpus/README.md`. Run with -s for scores and confusions.
+Rules are built with `open` and `building`; the held-back third is for measuring alone: see `tests/corpus/README.md`.
+Run with -s for scores and confusions.
 """
 
 import json
@@ -20,11 +21,15 @@ REPLIES = Path(__file__).parents[1] / "corpus" / "replies"
 STOPPED = {"unsubscribe", "legal_threat", "hostile", "complaint"}
 HELD = STOPPED | {"unknown"}  # nobody there is written to before a person has read it
 LEAST_RECALL = 0.995  # of opt-outs: who asks to be left alone is
-LEAST_KNOWN = {
-    "open": 0.995,
-    "held_back": 0.93,
-}  # of those, heard as what they are without anybody reading them
+LEAST_KNOWN = 0.995  # of those, heard as what they are without anybody reading them
 LEAST_PRECISION = 0.99  # of absences: no person is taken for a machine
+LEAST_AWAY = {"open": 0.99, "building": 0.98, "held_back": 0.93}  # of absences, known as such
+LEAST_RIGHT = {
+    "open": 0.98,
+    "building": 0.94,
+    "held_back": 0.85,
+}  # have the class a careful reader gives them
+MOST_NEAR = 0.05  # of near-misses that a person has to let go
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Read:
     also: tuple[str, ...]
     returns: str
     found: Classified
+    near_miss: bool = False  # sounds like an opt-out, and asks for none
 
     @property
     def right(self) -> bool:
@@ -45,10 +51,11 @@ def read(record: dict[str, Any]) -> Read:
     came: date = datetime.fromisoformat(record["received"]).date()
     text = record.get("raw") or record.get("html") or record.get("text") or ""
     found = classify(record.get("subject", ""), text, received=came)
-    return Read(record["label"], tuple(record.get("also", ())), record.get("returns") or "", found)
+    also, returns = tuple(record.get("also", ())), record.get("returns") or ""
+    return Read(record["label"], also, returns, found, record.get("near_miss", False))
 
 
-@pytest.fixture(scope="module", params=["open", "held_back"])
+@pytest.fixture(scope="module", params=["open", "building", "held_back"])
 def part(request: pytest.FixtureRequest) -> str:
     """One part of the corpus."""
     return str(request.param)
@@ -73,6 +80,15 @@ def recall(replies: list[Read], classes: set[str]) -> float:
     return share(one.found.reply in classes for one in replies if one.label == "unsubscribe")
 
 
+def away_recall(replies: list[Read]) -> float:
+    return share(one.right for one in replies if one.label == "out_of_office")
+
+
+def stopped_near(replies: list[Read]) -> list[Read]:
+    """Near-misses that end contact all the same."""
+    return [one for one in replies if one.near_miss and one.found.reply in STOPPED]
+
+
 def precision(replies: list[Read], label: str) -> float:
     return share(one.right for one in replies if one.found.reply == label)
 
@@ -88,26 +104,31 @@ def show(name: str, replies: list[Read]) -> None:
         ),
         (
             f"  absences: precision {precision(replies, 'out_of_office'):.4f}"
-            f", recall {share(one.right for one in away):.4f}"
+            f", recall {away_recall(replies):.4f}"
             f", day of return {share(one.returns == one.found.return_on for one in away):.4f}"
         ),
+        f"  near-misses: {sum(one.near_miss for one in replies)}, stopped all the same {len(stopped_near(replies))}",
         *(f"  {count:3} {label} read as {found}" for (label, found), count in confused.most_common()),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
 @pytest.mark.requirement("C5", "U10")
-def test_who_asks_to_be_left_alone_is_not_written_to_again(replies: list[Read], part: str) -> None:
+def test_who_asks_to_be_left_alone_is_not_written_to_again(replies: list[Read]) -> None:
     assert recall(replies, HELD) >= LEAST_RECALL
-    assert recall(replies, STOPPED) >= LEAST_KNOWN[part]
+    assert recall(replies, STOPPED) >= LEAST_KNOWN
 
 
 def test_no_person_is_taken_for_a_machine_that_is_away(replies: list[Read]) -> None:
     assert precision(replies, "out_of_office") >= LEAST_PRECISION
 
 
-def test_most_replies_have_the_class_a_careful_reader_gives_them(replies: list[Read]) -> None:
-    assert share(one.right for one in replies) >= 0.7
+def test_nearly_all_absences_are_known(replies: list[Read], part: str) -> None:
+    assert away_recall(replies) >= LEAST_AWAY[part]
+
+
+def test_most_replies_have_the_class_a_careful_reader_gives_them(replies: list[Read], part: str) -> None:
+    assert share(one.right for one in replies) >= LEAST_RIGHT[part]
 
 
 @pytest.mark.requirement("C5")
@@ -116,7 +137,13 @@ def test_nobody_is_suppressed_at_once_who_did_not_ask_for_it(replies: list[Read]
     assert share(one.label in STOPPED or "unsubscribe" in one.also for one in at_once) >= 0.99
 
 
+def test_what_only_sounds_like_an_opt_out_suppresses_nobody_and_seldom_waits(replies: list[Read]) -> None:
+    stopped = stopped_near(replies)
+    assert all(one.found.to_confirm for one in stopped)
+    assert len(stopped) <= MOST_NEAR * sum(one.near_miss for one in replies)
+
+
 def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
     lines = [line for file in REPLIES.glob("*.jsonl") for line in file.read_text("utf-8").splitlines()]
-    assert len(lines) >= 400
+    assert len(lines) >= 1_800
     assert len({json.loads(line)["language"] for line in lines}) >= 6
