@@ -47,8 +47,9 @@ TOGETHER: Sequence[Together] = (
     _together("no more get", 0),
     _together("no wish get", 8),
     _together("no wish mail more", 9),
+    _together("no wish noise", 8, plain=False),
     _together("wish more get", 4, plain=False),
-    _together("drop list", 11),
+    _together("drop list", 11, plain=False),
     _together("drop me", 3),
     _together("drop my", 3),
     _together("finish mail", 4),
@@ -80,6 +81,10 @@ TOGETHER: Sequence[Together] = (
 _BARE = 40  # characters of a clause that is a bare command
 _TOLD = frozenset({"halt", "drop"})
 _BARE_KINDS = _TOLD | {"fill", "it"}
+_SPEAKER = vocabulary("i we ich wir je nous io noi ik wij we eu")
+_WISHES = frozenset({"wish", "withdraw", "object", "word"})
+# Things that such a sentence may be about instead of mails.
+_NAMED = frozenset({"own", "box", "list", "sub"})
 # A request to stop that is itself negated is no plain request.
 _TURNED = frozenset({"word", "end", "drop", "dropme", "baja", "cancel"})
 
@@ -121,7 +126,17 @@ def _is_bare(clause: str) -> bool:
     if len(clause) > _BARE or not words:
         return False
     kinds = [[language.kinds(word) for word in words] for language in ALL]
-    return any(all(one & _BARE_KINDS for one in said) and any(one & _TOLD for one in said) for said in kinds)
+    return any(_tells(said) or _wants_none(said) for said in kinds)
+
+
+def _tells(said: list[frozenset[str]]) -> bool:
+    return all(one & _BARE_KINDS for one in said) and any(one & _TOLD for one in said)
+
+
+def _wants_none(said: list[frozenset[str]]) -> bool:
+    """No mails, said of nothing else: "please no follow-ups"."""
+    wanted = {"no", "mail"}
+    return all(one & (wanted | {"more", "fill"}) for one in said) and wanted <= frozenset().union(*said)
 
 
 def _words(text: str) -> list[str]:
@@ -133,6 +148,10 @@ def _plain(language: Lexicon, words: list[str]) -> bool:
     kinds = [language.kinds(word) for word in words]
     present = frozenset().union(*kinds)
     if not all(kinds) or ("no" in present and present & _TURNED):
+        return False
+    if not _SPEAKER.isdisjoint(words) and not present & _WISHES:
+        return False  # what somebody does, not what is to be done
+    if not present & {"drop", "pull", "dropme"} and any(one and one <= _NAMED for one in kinds):
         return False
     return any(one.plain and _near(kinds, one.kinds, one.span or language.near) for one in TOGETHER)
 

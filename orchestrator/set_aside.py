@@ -130,6 +130,35 @@ _STAYS = (
         r" |weitere |verdere )?(?:questions?|fragen|preguntas|domande|vragen|perguntas)\b[^.!?\n]{0,50}"
     ),
 )
+_AGAIN = (
+    # what didn't arrive, and is asked for once more
+    (
+        r"\b(?:did not|didnt|have not|havent|never|not yet) (?:yet )?(?:receive|received|get|got|gotten) (?:your|the"
+        r"|any|it|an?)\b"
+        r" ?(?:e-?mails?|mails?|messages?|attachments?|links?)?(?! (?:consent|permission))"
+    ),
+    (
+        r"\b(?:hab\w*|hatte\w*)\b[^.!?\n]{0,25}\b(?:nicht|nie|noch nicht|keine?\w*)\b[^.!?\n]{0,20}\b(?:erhalten"
+        r"|bekommen|gefunden)\b"
+        r"|^nicht (?:erhalten|bekommen|angekommen)\b"
+    ),
+    (
+        r"\bn'a(?:i|vons) (?:pas|plus|jamais) (?:bien )?(?:recu|eu|votre|vos)\b[^.!?,\n]{0,20}|\bno (?:recibi"
+        r"|recibimos|he recibido|hemos"
+        r" recibido|me llego|nos llego)\b[^.!?,\n]{0,25}"
+    ),
+    (
+        r"\bnon (?:ho|abbiamo) (?:mai )?ricevuto\b[^.!?,\n]{0,20}|\bheb\b[^.!?\n]{0,20}\b(?:niet|geen"
+        r"|nooit)\b[^.!?\n]{0,15}\bontvangen\b"
+        r"|\bnao (?:recebi|recebemos|chegou)\b[^.!?,\n]{0,20}"
+    ),
+    (
+        r"\b(?:re-?send|send (?:it|them|me|that)?|forward (?:it|that)?|schick\w*|senden|envi\w+|mand\w+|renvoy\w+"
+        r"|inviat\w+|stuur\w*)\b"
+        r"[^.!?\n]{0,20}\b(?:again|once more|nochmals?|noch einmal|erneut|de nuevo|nuevamente|otra vez|di nuovo"
+        r"|nogmaals|novamente)\b"
+    ),
+)
 _ANOTHER_WAY = (
     (
         r"\b(?:do not|dont|rather than|instead of|no need to)\b[^.!?\n]{0,12}\b(?:call|phone|ring)\w*\b[^.!?\n]{0,30}"
@@ -147,7 +176,8 @@ _ANOTHER_WAY = (
     (
         r"\b(?:nicht|ne|n'|no|non|niet|nao|dont|do not|not|stop)\b[^.!?\n]{0,70}\b(?:but|instead|sondern|mais|sino"
         r"|ma|maar|mas"
-        r"|rather|escribame|escribanme|write|use|schreiben sie an|utilisez|usa|usate|gebruik)\b[^.!?\n]{0,25}\bmailbox@"
+        r"|rather|escribame|escribanme|write|use|schreiben sie an|utilisez|usa|usate"
+        r"|gebruik)\b[^.!?\n]{0,25}\bmailbox@"
     ),
 )
 _THINGS = (
@@ -221,7 +251,8 @@ _FIGURES = (
         r"|durch\w+)\b"
     ),
     (
-        rf"\b(?:dont|do not|no longer) (?:want|wish)(?: to receive)? (?:these|such|our) [^.!?\n]{{0,30}}\? ?{_OFF}\W*$"
+        rf"\b(?:dont|do not|no longer) (?:want|wish)(?: to receive)? (?:these|such"
+        rf"|our) [^.!?\n]{{0,30}}\? ?{_OFF}\W*$"
         r"|\blist[- ](?:cleaning|hygiene|building|enrichment)\b[^.!?\n]{0,60}"
         r"|\b(?:dont|do not) (?:want|need)(?: to (?:receive|get|see|have))? (?:a|an|the"
         r"|another) (?:\w+ ){0,2}(?:modules?|tools?"
@@ -260,7 +291,7 @@ _FIGURES = (
     r"\b(?:unsubscribe|remove|delete|change) my (?:old|former|previous) (?:\w+ )?(?:address|e-?mail|inbox)\b",
     r"\bne plus attendre\b|\b(?:dejamos|paramos|hemos dejado) de (?:usar|utilizar)\b",
 )
-_PHRASES = re.compile("|".join((*_STAYS, *_ANOTHER_WAY, *_OTHER_THINGS, *_FIGURES)))
+_PHRASES = re.compile("|".join((*_STAYS, *_AGAIN, *_ANOTHER_WAY, *_OTHER_THINGS, *_FIGURES)))
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 _SENTENCE = re.compile(r"[^.!?;\n]+[.!?;\n]*")
 

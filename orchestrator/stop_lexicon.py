@@ -81,7 +81,7 @@ ENGLISH = lexicon(
     fill="a an the this that these those from of off out at to in on for by via with and or i we id im you your"
     " any all"
     " be been was is it do does how can could would will are have has had already please just now immediately asap"
-    " kindly so once ur u pls plz up where company ones stuff thing things here request requested",
+    " kindly so once ur u pls plz up ups where company ones stuff thing things here request requested",
 )
 GERMAN = lexicon(
     word="abmeld* abgemeldet abzumelden abbestell* abbestellt abzubestellen austrag* ausgetragen auszutragen",
@@ -99,7 +99,7 @@ GERMAN = lexicon(
     " anzuruf* ansprach* ansprech*"
     " angesprochen anzusprech* akquis* kaltakquis* versuch* infomail* followup* zutext*",
     use="verwend* nutz* benutz* gebrauch*",
-    noise="werb* vertrieb* reklame",
+    noise="werb* vertrieb* reklame akquis* kaltakquis* kaltanruf*",
     no="nicht nich nie niemals kein* nix nichts keinesfalls ned net",
     more="mehr wieder weiter* kunftig* zukunft* erneut nochmal nochmals je",
     wish="mochte* moechte* mocht will wollen wunsch* wuensch* lieber bevorzug* dankbar gebeten gewollt",
@@ -345,8 +345,8 @@ _LONG_STEMS = tuple(
 
 
 def corrected(word: str) -> str:
-    """The stem this word is but for one letter that is wrong, missing, doubled or swapped; else the word itself."""
-    if len(word) < _FUZZY_FROM - 1 or not word.isalpha():
+    """The stem this unknown word is but for one letter that is wrong, missing, doubled or swapped; else the word."""
+    if len(word) < _FUZZY_FROM - 1 or not word.isalpha() or any(one.kinds(word) for one in ALL):
         return word
     return next((stem for stem in _LONG_STEMS if _one_off(word, stem)), word)
 

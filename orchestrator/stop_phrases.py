@@ -82,7 +82,7 @@ EXACT_OPT_OUT = frozenset(
 # Courtesies, greetings and sign-offs around them.
 COURTESIES = re.compile(
     r"\b(?:please|pls|plz|kindly|thank you(?: very much| so much)?|thanks(?: a lot| so much| very much)?"
-    r"|thx|many thanks|cheers|regards"
+    r"|thx|tks|tx|ty|tia|many thanks|cheers|regards"
     r"|kind regards|best regards|best|sincerely|hi|hello|hey|dear(?: sir| madam| all)?|good (?:morning"
     r"|afternoon|day)|ok|okay|immediately|now|asap|today|at once|again"
     r"|bitte|danke(?: schon)?|vielen dank|hallo|guten tag|mit freundlichen grussen|freundliche grusse|mfg"
@@ -211,6 +211,8 @@ FUZZY_OPT_OUT = (
         r"\b(?:remove|delete|take|strike|drop|get|scrub|wipe|purge) (?:me|us|my (?:e-?mail|address|name"
         r"|contact\w*)|this (?:e-?mail|address))\b.{0,25}\b(?:off|from|out|list|database|system|crm)\b",
         r"\bremove me\b",
+        r"\b(?:drop|skip|forget|omit) (?:me|us)\b(?=\W*$|[.,;!])",
+        r"\boff (?:\w+ ){0,3}(?:mailing |vendor )?lists\b",
         r"\btake me off\b",
         r"\b(?:off|from) (?:of )?your (?:mailing |contact |e-?mail |distribution )?(?:lists?|database)\b",
     ),

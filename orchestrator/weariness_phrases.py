@@ -89,6 +89,11 @@ WEARY: tuple[Sign, ...] = (
         r"|\b(?:dont|do not|never) (?:come|write|e-?mail|mail|call|bother|try|contact|ask|message|ping|reach)\b"
         r"(?! (?:me |us )?(?:until|till|before))|\b(?:scratch|lose|bin|ditch|shred) (?:this|my|our|me|the)\b"
         r"|\bnot (?:looking|willing|prepared|happy) to (?:be|receive|get|hear)\b|\bpersonal account\b",
+        r"\b(?:no need to|dont|do not|stop|neednt|need not|never) (?:\w+ )?(?:keep"
+        r"|continue)\b[^.!?\n]{0,12}\b(?:check|reach|follow|writ"
+        r"|e-?mail|send|try|ping|contact|call|bump|push|ask|nudg|chas)\w*\b",
+        r"\b(?:annoying|annoyed|a nuisance|intrusive|pushy|pestered|bothersome)\b|\blet it (?:rest|lie)\b"
+        r"|\bgive (?:it )?up\b",
         r"\btake the hint\b|\bhow many times (?:do|must|should) i\b|\bwhat part of no\b|\bno means no\b"
         r"|\b(?:permanent|final|hard) no\b|\bnever will be\b|\b(?:want|like|need) (?:it|this|that|these"
         r"|them) to (?:end|stop)\b"
