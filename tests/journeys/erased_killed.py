@@ -155,7 +155,8 @@ def traces(one: Lead) -> re.Pattern[str]:
     first, last = one.first_name, one.last_name
     mail = re.escape(one.email)
     return re.compile(
-        rf"\b{mail}|{slug}\b|{one.id}|{first}[\s,\"]+{last}\b|\b{last}[\s,\"]+{first}", re.IGNORECASE
+        rf"\b{mail}|{slug}\b|{one.id}(?![0-9a-f])|{first}[\s,\"]+{last}\b|\b{last}[\s,\"]+{first}",
+        re.IGNORECASE,
     )
 
 

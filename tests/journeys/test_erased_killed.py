@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.erased_killed import OVER, Ended, killed_erasures
+from tests.journeys.killed import REPEATABLE
 
 NEVER = "never"
 # The person is suppressed and the vendors are asked (up to the thirtieth or so), then it goes table by table, file by
@@ -44,7 +45,7 @@ def test_the_audit_log_is_whole_and_nobody_else_was_touched(ended: Ended) -> Non
 
 
 @pytest.mark.requirement("I1", "E6")
-def test_no_vendor_was_told_anything_twice(ended: Ended) -> None:
+def test_no_vendor_was_told_anything_twice_but_to_stop(ended: Ended) -> None:
     assert_once(ended)
 
 
@@ -52,7 +53,7 @@ def test_no_vendor_was_told_anything_twice(ended: Ended) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.requirement("E6", "I8")
 async def test_wherever_it_is_killed_it_ends_alike(tmp_path: Path) -> None:
-    often = [NEVER, *(str(n) for n in range(1, 200, 4)), *(f"VACUUM+{n}" for n in range(6))]
+    often = [NEVER, *(str(n) for n in range(1, 150, 3)), *(f"VACUUM+{n}" for n in range(6))]
     found = await killed_erasures(tmp_path, often)
     assert_complete(found)
     assert_once(found)
@@ -70,8 +71,14 @@ def assert_complete(ended: Ended) -> None:
 
 
 def assert_once(ended: Ended) -> None:
-    """By the vendors' logs each was written about as whoever was erased in one go, and never twice."""
+    """By the vendors' logs all was done that was for whoever was erased in one go, and nothing twice.
+
+    But for what stops somebody: asked again where the process died between its calls, it does so once more.
+    """
     whole = ended.people[0].writes
     assert set(whole.values()) == {1}
     assert {("instantly", "delete_lead"), ("instantly", "block")} <= set(whole)
-    assert [(one.killed_at, one.writes) for one in ended.people if one.writes != whole] == []
+    for one in ended.people:
+        assert set(one.writes) == set(whole), one.killed_at
+        twice = {action for (_, action), count in one.writes.items() if count > 1}
+        assert twice <= REPEATABLE, one.killed_at
