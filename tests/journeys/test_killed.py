@@ -61,7 +61,7 @@ async def test_a_hundred_leads_survive_fifty_kills_of_four_workers(tmp_path: Pat
         whole = await killed_run(tmp_path / "whole", leads=100, kills=0, seed=1, database=url, workers=4)
     with postgres.lent() as url:
         ended = await killed_run(
-            tmp_path / "killed", leads=100, kills=50, seed=3, longest=4.0, database=url, workers=4
+            tmp_path / "killed", leads=100, kills=50, seed=3, longest=1.0, database=url, workers=4
         )
     print(report(whole))  # noqa: T201 - the soak's own report
     print(report(ended))  # noqa: T201

@@ -14,6 +14,7 @@ FRESH = {"none", "refused", "simulated", "failed"}
 OK = frozenset({("applied", "")})
 FAILED = frozenset({("failed", "*")})
 DOUBT = frozenset({("in_doubt", "*")})
+MUCH_LATER = "500, and not again for longer than a call may take"
 # What one try comes to: for what may not be repeated, and for what may be.
 FAULTS: Mapping[str, tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]] = {
     "": (OK, OK),
@@ -25,6 +26,7 @@ FAULTS: Mapping[str, tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]
     "drop_after": (DOUBT, OK),
     "429": (OK | FAILED, OK | FAILED),
     "500": (DOUBT, OK),
+    MUCH_LATER: (DOUBT, DOUBT),
     "error_after": (DOUBT, OK),
     "error_body": (DOUBT, DOUBT),
     "html": (DOUBT, OK),
