@@ -213,8 +213,9 @@ def _clear(
     """The worker may launch exactly these versions; who is in them is noted, to be compared with the ledger."""
     ids = [part.id for part in plan.approved]
     connection.execute(sa.update(campaign).where(campaign.c.id.in_(ids)).values(cleared=campaign.c.version))
-    people = (campaign_lead.c.campaign_id.in_(ids), campaign_lead.c.state == "drafted")
-    connection.execute(sa.update(campaign_lead).where(*people).values(listed=plan.version))
+    for one in ids:  # one statement for all would have SQLite keep everybody's row in memory until it ends
+        people = (campaign_lead.c.campaign_id == one, campaign_lead.c.state == "drafted")
+        connection.execute(sa.update(campaign_lead).where(*people).values(listed=plan.version))
     data: dict[str, Json] = {
         "plan": plan.version,
         "campaigns": list[Json](ids),
