@@ -18,6 +18,9 @@ from filelock import lock_descriptor, unlock_descriptor
 from shared.clock import SystemClock
 
 LOOK_SECONDS = 0.000_5
+NEXT_LOOK_SECONDS = (
+    0.000_05  # of the one who is next: nobody writes until it has seen that the last one is done
+)
 PLACES = (".queue", ".queue2", ".queue3", ".queue4")  # from the last to the next who writes
 
 
@@ -33,18 +36,20 @@ class Turn:
 
     def __enter__(self) -> None:
         until = self._clock.monotonic() + self._patience
-        self._take(self._row[0], until)
+        self._take(self._row[0], until, LOOK_SECONDS)
         for mine, following in pairwise(self._row):
             try:
-                self._take(following, until)
+                self._take(
+                    following, until, NEXT_LOOK_SECONDS if following == self._row[-1] else LOOK_SECONDS
+                )
             finally:
                 unlock_descriptor(mine)
 
-    def _take(self, lock: int, until: float) -> None:
+    def _take(self, lock: int, until: float, pause: float) -> None:
         while not lock_descriptor(lock, blocking=False):
             if self._clock.monotonic() > until:
                 raise TimeoutError("another process is writing")
-            self._pause.wait(LOOK_SECONDS)
+            self._pause.wait(pause)
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         unlock_descriptor(self._row[-1])
