@@ -58,11 +58,11 @@ soak: setup-dev
 # that take long and run nothing else. Some lines are for PostgreSQL only.
 KERNEL = gate claim settlement doubt ledger switches suppression approval limits rings quota budgets rampup \
 	halts verdicts halt_rules observed audit merkle verification
-ABOUT_IT = approval audit audit_tampering budgets gate halts http ledger limits merkle rampup suppression switches \
+ABOUT_IT = approval audit audit_tampering breaker budgets gate halts hanging http ledger limits merkle rampup suppression switches \
 	verdicts
 CHOSEN = (not postgresql or somebody_may_still) and not flipped_byte and not the_command_keeps
 cover: setup-dev
-	@$(VENV)/bin/coverage run -m pytest -q -n 0 -k "$(CHOSEN)" tests/orchestrator/test_spool.py \
+	@$(VENV)/bin/coverage run -m pytest -q -n 0 -k "$(CHOSEN)" tests/orchestrator/test_spool.py tests/orchestrator/test_unclear.py \
 		$$(echo $(ABOUT_IT) | sed 's|[a-z_][a-z_]*|tests/shared/test_&.py|g')
 	@$(VENV)/bin/coverage report --show-missing --skip-covered --fail-under=100 \
 		--include=$$(echo $(KERNEL) | sed 's|[a-z_]*|shared/&.py|g; s| |,|g')

@@ -1051,12 +1051,37 @@ async def test_after_a_429_those_who_wait_wait_longer(live: Kernel, clock: HandC
     assert (clock.now() - began).total_seconds() >= 100
 
 
+async def test_a_429_of_a_vendor_without_limits_holds_nobody_up(live: Kernel, clock: HandClock) -> None:
+    began = clock.now()
+    await live.limits.block("nobody", 100)
+    await live.limits.pace("nobody")
+    assert clock.now() == began
+
+
 # ── when the database fails ──────────────────────────────────────────────────────────────────────────────
 @pytest.mark.requirement("G8", "F16")
 async def test_without_the_database_nothing_is_sent(live: Kernel, settings_for: Make) -> None:
     live.store.close()
     outcome = await live.gate.submit(contact(), vendor := Vendor())
     assert (outcome.status, outcome.reason, vendor.performed) == ("refused", "log_unavailable", [])
+
+
+@pytest.mark.requirement("G8", "F16")
+async def test_a_permit_that_can_no_longer_be_checked_sends_nothing(live: Kernel) -> None:
+    told = []
+
+    async def perform(permit: Permit) -> Receipt:
+        await asyncio.to_thread(live.store.close)
+        try:
+            await permit.clear_to_send()
+            told.append("cleared")
+        except NotSent as error:
+            told.append(error.code)
+            raise
+        return Receipt("r")
+
+    await live.gate.submit(contact(), perform)
+    assert told == ["log_unavailable"]
 
 
 @pytest.mark.requirement("G8", "F8")

@@ -110,6 +110,17 @@ async def test_only_a_named_person_with_a_reason_lifts(kernel: Kernel, actor: st
     assert await kernel.suppression.refused(["jane@corp.example"])
 
 
+async def test_who_is_held_twice_is_let_go_once(kernel: Kernel) -> None:
+    suppression, jane = kernel.suppression, "jane@corp.example"
+    held = [await kernel.store.write(lambda c: suppression.hold_in(c, jane, source="reply")) for _ in "ab"]
+    assert await suppression.refused([jane]) == {jane: "unclear_opt_out"}
+    gone = [
+        await kernel.store.write(lambda c: suppression.let_go_in(c, jane, actor="Ada", reason="read it"))
+        for _ in "ab"
+    ]
+    assert (held, gone, await suppression.refused([jane])) == ([True, False], [True, False], {})
+
+
 async def test_what_was_lifted_may_be_written_to_and_stopped_again(kernel: Kernel) -> None:
     await stop(kernel, "jane@corp.example")
     assert await kernel.suppression.lift("Jane@corp.example", actor="Ada", reason="she wrote us")
