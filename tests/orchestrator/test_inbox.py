@@ -15,14 +15,14 @@ from orchestrator.app import App
 from shared.clock import iso
 from shared.event import Event
 from shared.kernel import Kernel, open_kernel
-from shared.pipeline_schema import event
+from shared.pipeline_schema import event, stop
 from shared.schema import inbound
 from shared.settings import load_settings
 from shared.sqlite import sqlite
 from shared.store import Unavailable
 from shared.webhook import MAX_BYTES, WebhookSource
 from tests.conftest import CONFIG
-from tests.orchestrator.world import alone, rows
+from tests.orchestrator.world import alone, put, rows
 
 SECRET = {"X-Swarm-Secret": "sandbox-instantly-secret"}
 
@@ -63,6 +63,17 @@ async def test_a_webhook_is_stored_and_answered_and_then_understood(live_kernel:
     assert await inbox.drain(app) == 1
     assert await _inbound(app) == [("done", 0)]
     assert await live_kernel.suppression.find("person1@corp1.com")
+
+
+async def test_mail_that_was_told_of_first_is_no_mail_after_a_stop_however_late_it_is_understood(
+    live_kernel: Kernel,
+) -> None:
+    app = alone(live_kernel)
+    await _receive(app, _body(event_type="email_sent"))
+    await _receive(app, _body())  # on the list before it is answered
+    await put(app, sa.update(stop).values(state="confirmed"))
+    assert await inbox.drain(app) == 2
+    assert [row.state for row in await rows(app, sa.select(stop))] == ["confirmed"]
 
 
 @pytest.mark.requirement("W2", "F11")

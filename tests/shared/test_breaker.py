@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 import pytest
 import sqlalchemy as sa
+import structlog.testing
 
 from shared import traffic
 from shared.breaker import LONGEST, standing, too_many
@@ -325,7 +326,9 @@ async def test_how_a_call_ended_is_not_written_where_nothing_changes(
 ) -> None:
     admission = world.kernel.client("ghl")._admission
     world.kernel.store.close()
-    await admission.ended(Operation("o"), "", error, probing=False)
+    with structlog.testing.capture_logs() as said:
+        await admission.ended(Operation("o"), "", error, probing=False)
+    assert said == []
 
 
 @pytest.mark.parametrize("error", [Retryable("x"), InDoubt("x"), NotSent("x")])
@@ -334,8 +337,10 @@ async def test_an_end_that_cannot_be_written_takes_nothing_from_the_caller(
 ) -> None:
     admission = world.kernel.client("ghl")._admission
     world.kernel.store.close()
-    await admission.ended(Operation("o"), "", error, probing=False)
-    await admission.heard("", {"X-RateLimit-Remaining": "0"}, 0)
+    with structlog.testing.capture_logs() as said:
+        await admission.ended(Operation("o"), "", error, probing=False)
+        await admission.heard("", {"X-RateLimit-Remaining": "0"}, 0)
+    assert [line["event"] for line in said] == ["admission.end_not_noted", "admission.headers_not_noted"]
 
 
 async def test_a_stop_goes_through_a_half_open_breaker_as_a_probe_too_many(world: World) -> None:

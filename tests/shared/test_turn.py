@@ -45,6 +45,7 @@ def test_who_waits_is_not_starved_by_who_never_pauses(tmp_path: Path) -> None:
             pass
     done.set()
     thread.join()
+    assert turns  # it did write meanwhile
     busy.close()
     patient.close()
 
