@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from shared.database import Database, discard
 from shared.errors import ConfigError
 
-HEAD = "0004"
+HEAD = "0005"
 
 
 def migrate(database: Database) -> None:

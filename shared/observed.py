@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from shared.halt_rules import HaltRules
-from shared.pipeline_schema import campaign, campaign_lead, event, owed, reply, stop
+from shared.pipeline_schema import FOUND, campaign, campaign_lead, event, owed, reply, stop
 from shared.schema import approval, effect
 
 ABOUT_TO_BE_SENT = ("approved", "launching")
@@ -138,7 +138,7 @@ def _blocked(connection: sa.Connection, since: str) -> Iterator[Seen]:
         .where(
             campaign.c.state.in_(ABOUT_TO_BE_SENT),
             campaign_lead.c.state.not_in(NOT_SENT),
-            campaign_lead.c.findings != "[]",
+            FOUND,
             approval.c.at > since,
         )
     )

@@ -123,7 +123,10 @@ campaign = sa.Table(
     sa.Column("cleared", N, nullable=False, server_default="0"),  # the version that implement was asked for
 )
 sa.Index("campaign_run", campaign.c.run_id)
-sa.Index("campaign_state", campaign.c.state)
+sa.Index(  # five times a second the worker asks which may begin, and must not go through every draft for it
+    "campaign_beginning",
+    *(campaign.c.state, campaign.c.id, campaign.c.run_id, campaign.c.version, campaign.c.cleared),
+)
 sa.Index("campaign_vendor_ref", campaign.c.vendor_ref)
 campaign_lead = sa.Table(
     "campaign_lead",
@@ -146,6 +149,13 @@ sa.Index("campaign_lead_email", campaign_lead.c.email)
 sa.Index("campaign_lead_lead", campaign_lead.c.lead_id)
 sa.Index("campaign_lead_contact", campaign_lead.c.contact_ref)
 sa.Index("campaign_lead_told", campaign_lead.c.told)
+FOUND = sa.literal_column("findings") != sa.literal_column("'[]'")  # literal, or no index is used for it
+sa.Index(  # the few in whose messages something was found, for the halts, which look every other second
+    "campaign_lead_found",
+    *(campaign_lead.c.campaign_id, campaign_lead.c.lead_id),
+    sqlite_where=FOUND,
+    postgresql_where=FOUND,
+)
 sa.Index(  # for reports, which must not go through the messages of a million people
     "campaign_lead_variant", campaign_lead.c.campaign_id, campaign_lead.c.lead_id, campaign_lead.c.variant
 )

@@ -66,9 +66,9 @@ def changes(metadata: sa.MetaData, since: str = "head") -> str:
         found = produce_migrations(MigrationContext.configure(connection), metadata)
     engine.dispose()
     lines = (line for line in render_python_code(found.upgrade_ops).splitlines() if "# ###" not in line)
-    code = "\n".join(lines).replace("'", '"').strip()
+    code = "\n".join(lines).strip()
     for name, spelt in TYPES.items():
-        code = code.replace(spelt, name)
+        code = code.replace(spelt.replace('"', "'"), name)
     return code
 
 
