@@ -26,6 +26,7 @@ from shared.pipeline_schema import campaign_lead, lead_key, stop
 from shared.schema import effect
 from shared.spool import Kept
 from shared.sql import insertion, run
+from shared.suppression import BOUNCED
 from shared.telemetry import correlation, logger
 
 log = logger("stops")
@@ -33,7 +34,7 @@ log = logger("stops")
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
 EMAIL = "email:"  # how a lead's key begins that is an address
-OF_AN_ADDRESS = frozenset({"bounced"})  # reasons that say nothing about the person
+OF_AN_ADDRESS = frozenset({BOUNCED})  # reasons that say nothing about the person
 SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")
 ADDING = "add_lead"

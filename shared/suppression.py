@@ -2,7 +2,8 @@
 
 Held as keyed hashes: no address can be read from the list, it survives erasure, and it may hold a person before
 there is a lead. Checked in the transaction that claims an effect, never from a cache. In whatever order, however
-often and from however many places entries come, the list ends as their union: one that stands is never touched again.
+often and from however many places entries come, the list ends as their union: one that stands is never touched again,
+but that what is said of a person takes the place of a bounce.
 """
 
 import hashlib
@@ -46,9 +47,14 @@ HELD = "SELECT key FROM held WHERE key IN"
 HOLD = f"{insertion('held', ('key', 'at'))} ON CONFLICT (key) DO NOTHING"
 UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
 INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
+# A reason that is about the address alone: its person may be well elsewhere. What is said of the person takes its place.
+BOUNCED = "bounced"
 ADD = (
     f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
-    "actor = excluded.actor, at = excluded.at, lifted_at = '', lifted_by = '' WHERE suppression.lifted_at <> ''"
+    "actor = excluded.actor, lifted_at = '', lifted_by = '', "
+    "at = CASE WHEN suppression.lifted_at = '' THEN suppression.at ELSE excluded.at END "
+    "WHERE suppression.lifted_at <> '' "
+    f"OR (suppression.reason = '{BOUNCED}' AND excluded.reason <> '{BOUNCED}')"
 )
 PROVE = f"{INSERT} ON CONFLICT (key) DO NOTHING"
 OPTED_OUT = (
@@ -193,6 +199,10 @@ class Suppression:
     def _found(connection: sa.Connection, keys: Sequence[bytes]) -> list[bytes]:
         return [bytes(row["key"]) for row in among(connection, STANDING, keys)]
 
+    @staticmethod
+    def _standing(connection: sa.Connection, keys: Sequence[bytes]) -> dict[bytes, str]:
+        return {bytes(row["key"]): str(row["reason"]) for row in among(connection, REASONS, keys)}
+
     def opted_out(self, connection: sa.Connection, addresses: Iterable[str]) -> dict[str, str]:
         """In the caller's transaction: address → why this person, not just their company, is on the list."""
         owners: dict[bytes, str] = {}
@@ -201,8 +211,15 @@ class Suppression:
                 owners |= dict.fromkeys(self.keys_for(text), text)
             except Invalid:
                 continue
-        found = among(connection, REASONS, list(owners))
-        return {owners[bytes(row["key"])]: str(row["reason"]) for row in found}
+        found = self._standing(connection, list(owners))
+        return {owners[key]: reason for key, reason in found.items()}
+
+    def reasons(self, connection: sa.Connection, address: str) -> set[str]:
+        """In the caller's transaction: each reason why nobody may write to this address, its company's included.
+
+        Raises `Invalid` for something that is no address.
+        """
+        return set(self._standing(connection, self.keys_of(read_address(address))).values())
 
     def lacking(self, connection: sa.Connection, targets: Iterable[str]) -> list[str]:
         """In the caller's transaction: those addresses and domains that nothing on the list stops.
@@ -258,13 +275,16 @@ class Suppression:
     def add_in(
         self, connection: sa.Connection, target: str, *, reason: str, source: str, actor: str = "system"
     ) -> bool:
-        """In the caller's transaction: put an address or a domain on the list. True if it was not there.
+        """In the caller's transaction: put an address or a domain on the list.
 
-        Raises `Invalid` for something that is neither, and for a free-mail domain.
+        True if it was not there, or only because it had bounced. Raises `Invalid` for something that is neither, and
+        for a free-mail domain.
         """
         keys, now = self.keys_for(target), self._clock.now()
-        already = set(self._found(connection, keys))
-        new = [(key, reason, source, actor, iso(now)) for key in keys if key not in already]
+        standing = self._standing(connection, keys)
+        new = [
+            (key, reason, source, actor, iso(now)) for key in keys if _says_more(reason, standing.get(key))
+        ]
         run_many(connection, ADD, new)
         if new:
             payload = {"reason": reason, "source": source}
@@ -275,12 +295,12 @@ class Suppression:
         self, connection: sa.Connection, entries: Sequence[Listed], *, about: str, actor: str
     ) -> int:
         """In the caller's transaction: put these on the list, with one entry in the log. How many were not there."""
-        already = set(self._found(connection, [key for one in entries for key in one.keys]))
+        standing = self._standing(connection, [key for one in entries for key in one.keys])
         rows: list[tuple[bytes, str, str, str, str]] = []
         count = 0
         for one in entries:
-            fresh = [key for key in one.keys if key not in already]
-            already.update(fresh)
+            fresh = [key for key in one.keys if _says_more(one.reason, standing.get(key))]
+            standing.update(dict.fromkeys(fresh, one.reason))
             count += bool(fresh)
             rows += [(key, one.reason, one.source, actor, one.at) for key in fresh]
         run_many(connection, ADD, rows)
@@ -353,3 +373,8 @@ class Suppression:
     async def lift(self, target: str, *, actor: str, reason: str) -> bool:
         """Take somebody off the list: only for a named person, with a reason. True if they were on it."""
         return await self._store.write(lambda c: self.lift_in(c, target, actor=actor, reason=reason))
+
+
+def _says_more(reason: str, standing: str | None) -> bool:
+    """Whether an entry is to be written beside what stands under its key already, if anything does."""
+    return standing is None or (standing == BOUNCED != reason)

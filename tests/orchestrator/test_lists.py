@@ -301,6 +301,9 @@ async def test_an_opt_out_holds_for_an_address_that_is_learnt_of_later(kernel: K
         False,
     ]
     assert await kernel.store.write(follow) == 0
+    await kernel.suppression.add("joe@corp.com", reason="unsubscribed", source="link")
+    assert await kernel.store.write(follow) == 1, "an opt-out after a bounce is one, too"
+    assert await on_list(kernel, "joe@elsewhere.example") == [True]
 
 
 @pytest.mark.requirement("F22", "U6")

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +17,7 @@ from shared.errors import Fatal, Invalid
 from shared.kernel import Kernel
 from shared.schema import suppression as table
 from shared.settings import Settings
-from shared.suppression import Listed
+from shared.suppression import BOUNCED, Listed, Suppressed
 from shared.suppression_rules import SuppressionRules
 from tests.shared.test_address import DIFFERENT, SAME, SAME_PERSON
 from tests.shared.world import HandClock, Vendor, contact, kinds, opened, stricter
@@ -224,13 +226,18 @@ async def tried(kernel: Kernel, try_: Callable[[sa.Connection], object]) -> obje
     return found[0]
 
 
-def state(kernel: Kernel, connection: sa.Connection, targets: Sequence[str]) -> tuple[object, object]:
-    """The keys and the answers after these were added in this order."""
+def state(
+    kernel: Kernel, connection: sa.Connection, entries: Sequence[tuple[str, str]]
+) -> tuple[frozenset[object], dict[str, str]]:
+    """The keys with their reasons, and the answers, after these were added in this order."""
     connection.execute(sa.delete(table))
-    for target in targets:
-        kernel.suppression.add_in(connection, target, reason="opt_out", source="test")
-    standing = sa.select(table.c.key).where(table.c.lifted_at == "")
-    return frozenset(connection.execute(standing).scalars()), kernel.suppression.check(connection, ASKED)
+    for target, reason in entries:
+        kernel.suppression.add_in(connection, target, reason=reason, source="test")
+    standing = connection.execute(sa.select(table.c.key, table.c.reason).where(table.c.lifted_at == ""))
+    return frozenset(map(tuple, standing)), kernel.suppression.check(connection, ASKED)
+
+
+ENTRIES = st.lists(st.tuples(st.sampled_from(POOL), st.sampled_from(("opt_out", BOUNCED))), max_size=8)
 
 
 @pytest.mark.requirement("U4", "F12", "I4")
@@ -240,18 +247,17 @@ async def test_in_any_order_and_however_often_the_list_ends_as_the_union(
     kernel: Kernel, data: st.DataObject
 ) -> None:
     """A join-semilattice: commutative, associative, idempotent; and more opt-outs never let anybody through."""
-    one = data.draw(st.lists(st.sampled_from(POOL), max_size=8))
-    other = data.draw(st.lists(st.sampled_from(POOL), max_size=8))
+    one, other = data.draw(ENTRIES), data.draw(ENTRIES)
     mixed = data.draw(st.permutations([*one, *other, *one]))
 
-    def change(connection: sa.Connection) -> list[tuple[object, object]]:
+    def change(connection: sa.Connection) -> list[object]:
         return [
-            state(kernel, connection, targets) for targets in ([*one, *other], [*other, *one], mixed, one)
+            state(kernel, connection, entries) for entries in ([*one, *other], [*other, *one], mixed, one)
         ]
 
     first, second, third, fewer = await tried(kernel, change)  # type: ignore[misc]  # what `change` returns
     assert first == second == third
-    assert fewer[0] <= first[0]
+    assert {key for key, _ in fewer[0]} <= {key for key, _ in first[0]}
     assert fewer[1].items() <= first[1].items()
 
 
@@ -265,7 +271,7 @@ async def test_lifting_one_entry_frees_nobody_who_asked_by_another(
     lifted = data.draw(st.sampled_from(targets))
 
     def change(connection: sa.Connection) -> dict[str, str]:
-        state(kernel, connection, targets)
+        state(kernel, connection, [(target, "opt_out") for target in targets])
         kernel.suppression.lift_in(connection, lifted, actor="Ada", reason="she wrote us")
         left = [one for one in targets if set(kernel.suppression.keys_for(one)).isdisjoint(keys_of_lifted)]
         asked = [one for one in left if "@" in one]
@@ -410,6 +416,60 @@ async def test_what_everybody_shares_or_nobody_has_is_not_looked_for_in_vain(ker
     assert await kernel.suppression.find("gmail.com") is None
     with pytest.raises(Invalid, match="e-mail address or a domain"):
         await kernel.suppression.find("localhost")
+
+
+@pytest.mark.requirement("U4", "I4")
+async def test_what_somebody_asked_for_takes_the_place_of_a_bounce_and_never_the_other_way(
+    settings_for: Make,
+) -> None:
+    clock, jane = HandClock(), "jane@corp.example"
+    async with opened(settings_for(SAFE_MODE="false"), clock) as kernel:
+
+        async def add(reason: str) -> bool:
+            clock.move(60)
+            return await kernel.suppression.add(jane, reason=reason, source=f"says {reason}")
+
+        began = iso(clock.now() + timedelta(seconds=60))
+        assert [await add(why) for why in (BOUNCED, BOUNCED, "opt_out", BOUNCED, "complaint")] == [
+            *(True, False, True, False, False)
+        ]
+        found = await kernel.suppression.find(jane)
+        assert found == Suppressed("opt_out", "says opt_out", began), (
+            "they have been stopped since the bounce"
+        )
+        assert (await kinds(kernel)).count("suppression.added") == 2
+        assert await kernel.suppression.lift(jane, actor="Ada", reason="x")
+        assert await add(BOUNCED)
+        found = await kernel.suppression.find(jane)
+        assert found == Suppressed(BOUNCED, f"says {BOUNCED}", iso(clock.now()))
+
+
+async def test_a_list_takes_the_place_of_bounces_and_names_each_once(kernel: Kernel) -> None:
+    await kernel.suppression.add("p1@corp.example", reason=BOUNCED, source="test")
+    twice = [listed(kernel, f"p{n}@corp.example") for n in (1, 2, 1)]
+    bounced = [replace(one, reason=BOUNCED) for one in twice]
+
+    def change(connection: sa.Connection) -> list[int]:
+        add = kernel.suppression.add_many_in
+        return [add(connection, some, about="list.csv", actor="Ada") for some in (bounced, twice, bounced)]
+
+    assert await kernel.store.write(change) == [1, 2, 0]
+    for n in (1, 2):
+        found = await kernel.suppression.find(f"p{n}@corp.example")
+        assert found is not None
+        assert found.reason == "opt_out"
+
+
+async def test_every_reason_is_told_that_of_the_company_included(kernel: Kernel) -> None:
+    await kernel.suppression.add("jane@corp.example", reason=BOUNCED, source="test")
+    await stop(kernel, "corp.example")
+
+    def query(connection: sa.Connection) -> list[set[str]]:
+        return [
+            kernel.suppression.reasons(connection, f"{who}.example") for who in ("jane@corp", "joe@other")
+        ]
+
+    assert await kernel.store.read(query) == [{BOUNCED, "opt_out"}, set()]
 
 
 async def test_of_a_list_those_are_lacking_whom_nothing_stops_and_who_can_be_stopped(kernel: Kernel) -> None:
