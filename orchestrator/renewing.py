@@ -4,6 +4,7 @@ stale, and at rest ─ on no list, erased by nobody ─ within a part of the day
     ─ answered ───▶ what was missing is filled in, the address judged anew, and they are fresh
     ─ no answer yet ▶ as they were; the next occasion asks for the same look-up, which isn't paid again
     ─ all stands still ▶ nobody is asked
+Before them, within the same credits: whoever's address bounced (`bounced.py`).
 
 At rest: in no campaign that isn't over, in no run at work, and stopped in none; so nothing that a person reads or has
 approved changes under their hands.
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator import forgotten, stops
+from orchestrator import bounced, forgotten, stops
 from orchestrator.app import App
 from orchestrator.enrichment import answers, ask, enriched
 from orchestrator.intake import LEAD, read_leads, write_lead
@@ -33,24 +34,27 @@ LOOKED_AT = 500  # records in one look for those that may be asked for
 
 async def work(app: App) -> dict[str, int]:
     """One occasion. Returns how many were asked for, and what became of them."""
-    most = affordable(
-        await app.suite.enricher.get_budget(),
-        app.rules.scoring.completeness.renewal.at_once,
-        app.rules.scoring.completeness.renewal.credits_percent,
-    )
-    leads = await app.kernel.store.read(lambda c: stale_in(app, c, app.kernel.clock.now(), most))
-    if not leads:
-        return {"asked": 0}
+    rules = app.rules.scoring.completeness.renewal
+    most = affordable(await app.suite.enricher.get_budget(), rules.at_once, rules.credits_percent)
     try:
-        asked = await ask(app, list(leads.values()))
+        again = await bounced.work(app, most)
+        told = await _stale(app, most - again.get("bounced", 0))
     except Fatal as error:
         if error.code not in STANDING_STILL:
             raise
         return {"asked": 0, "stands still": 1}
+    log.info("renewing.done", **{**told, **again})
+    return told | again
+
+
+async def _stale(app: App, most: int) -> dict[str, int]:
+    leads = await app.kernel.store.read(lambda c: stale_in(app, c, app.kernel.clock.now(), most))
+    if not leads:
+        return {"asked": 0}
+    asked = await ask(app, list(leads.values()))
     found = await answers(app, asked.references)
     failed = {lead_id for lead_id, why in asked.notes.items() if why.startswith("failed:")}
     renewed = await app.kernel.store.write(lambda c: _keep(app, c, found, failed))
-    log.info("renewing.done", asked=len(leads), answered=len(found))
     return {"asked": len(leads), "answered": len(found), "renewed": renewed}
 
 

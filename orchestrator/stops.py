@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator.identity import addresses_of, at_domain, lead_of_address
+from orchestrator.identity import EMAIL, addresses_of, at_domain, lead_of_address
 from shared.address import ascii_domain, bare, registrable
 from shared.clock import iso
 from shared.effect import canonical, digest
@@ -33,7 +33,6 @@ log = logger("stops")
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
-EMAIL = "email:"  # how a lead's key begins that is an address
 OF_AN_ADDRESS = frozenset({BOUNCED})  # reasons that say nothing about the person
 SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")
@@ -118,7 +117,7 @@ def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]
     for addresses in (several for several in known.values() if len(several) > 1):
         reasons = kernel.suppression.opted_out(connection, addresses)
         theirs = next((why for why in reasons.values() if why not in OF_AN_ADDRESS), "")
-        for address in (one for one in addresses if theirs and one not in reasons):
+        for address in (one for one in addresses if theirs and reasons.get(one, BOUNCED) in OF_AN_ADDRESS):
             added += kernel.suppression.add_in(connection, address, reason=theirs, source="another address")
             open_in(connection, address, theirs, kernel.clock.now(), anew=True)
     return added

@@ -47,7 +47,7 @@ HELD = "SELECT key FROM held WHERE key IN"
 HOLD = f"{insertion('held', ('key', 'at'))} ON CONFLICT (key) DO NOTHING"
 UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
 INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
-# A reason that is about the address alone: its person may be well elsewhere. What is said of the person takes its place.
+# A reason that is the address's own: its person may be well elsewhere. What is said of the person takes its place.
 BOUNCED = "bounced"
 ADD = (
     f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
@@ -217,9 +217,12 @@ class Suppression:
     def reasons(self, connection: sa.Connection, address: str) -> set[str]:
         """In the caller's transaction: each reason why nobody may write to this address, its company's included.
 
+        Looks only at what they or others asked for: one that passes for another address has no reason here.
         Raises `Invalid` for something that is no address.
         """
-        return set(self._standing(connection, self.keys_of(read_address(address))).values())
+        keys = self.keys_of(read_address(address))
+        unclear = {UNCLEAR for _ in among(connection, HELD, keys)}
+        return unclear | set(self._standing(connection, keys).values())
 
     def lacking(self, connection: sa.Connection, targets: Iterable[str]) -> list[str]:
         """In the caller's transaction: those addresses and domains that nothing on the list stops.
