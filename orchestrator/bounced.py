@@ -20,10 +20,10 @@ from orchestrator.colleagues import usable
 from orchestrator.enrichment import Asked, answers, ask, enriched
 from orchestrator.identity import addresses_named, lead_of_address
 from orchestrator.intake import read_leads, write_lead
-from orchestrator.retention import at_rest
+from orchestrator.retention import resting
 from shared.clock import iso
 from shared.lead import Lead
-from shared.pipeline_schema import campaign_lead, event, lead, run, run_lead
+from shared.pipeline_schema import event, lead
 from shared.ports import Enrichment, SourcedLead
 
 PAGE = 100  # people whose reasons are looked at before it is counted how many were found
@@ -64,7 +64,7 @@ def _by_day(leads: Iterable[Lead]) -> dict[str, list[Lead]]:
 def bounced_in(app: App, connection: sa.Connection, now: datetime, most: int) -> dict[str, Lead]:
     """Whoever may be asked for, those looked up longest ago first, at most so many."""
     before = iso(now - timedelta(days=app.rules.scoring.completeness.re_enrich_bounced_after_days))
-    query = sa.select(lead.c.id).where(*_bounced(before), *_resting())
+    query = sa.select(lead.c.id).where(*_bounced(before), *resting(stops.OF_AN_ADDRESS))
     ids = list(connection.execute(query.order_by(lead.c.looked_up_at, lead.c.id)).scalars())
     chosen: dict[str, Lead] = {}
     for start in range(0, len(ids), PAGE):
@@ -86,17 +86,6 @@ def _bounced(before: str) -> Iterator[sa.ColumnElement[bool]]:
     yield lead.c.email != ""
 
 
-def _resting() -> Iterator[sa.ColumnElement[bool]]:
-    """Nothing of theirs is under way, and no campaign of theirs ended for another reason of theirs."""
-    mine = campaign_lead.c.lead_id == lead.c.id
-    otherwise = campaign_lead.c.reason.not_in(stops.OF_AN_ADDRESS)
-    stopped = sa.exists().where(mine, campaign_lead.c.state == "stopped", otherwise)
-    at_work = sa.exists().where(
-        run_lead.c.lead_id == lead.c.id, run.c.id == run_lead.c.run_id, run.c.state == "running"
-    )
-    yield from (*at_rest(), ~stopped, ~at_work)
-
-
 def _nothing_else(app: App, connection: sa.Connection, one: Lead) -> bool:
     """Whether the bounce is all that speaks against them, under any address, and nobody had them erased."""
     theirs = addresses_named(connection, one.id) | {one.email}
@@ -113,7 +102,7 @@ def _keep(app: App, connection: sa.Connection, found: Mapping[str, Enrichment], 
     When they were changed last stays as it was: looking somebody up is no reason to keep them longer (`retention.py`).
     """
     now, asked = iso(app.kernel.clock.now()), [*found, *sorted(failed)]
-    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *_resting())
+    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *resting(stops.OF_AN_ADDRESS))
     changed = {row.id: row.updated_at for row in connection.execute(still)}
     moved = 0
     for identifier, one in read_leads(connection, list(changed)).items():

@@ -10,7 +10,7 @@ At rest: in no campaign that isn't over, in no run at work, and stopped in none;
 approved changes under their hands.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -20,11 +20,11 @@ from orchestrator.app import App
 from orchestrator.enrichment import answers, ask, enriched
 from orchestrator.intake import LEAD, read_leads, write_lead
 from orchestrator.passing import STANDING_STILL
-from orchestrator.retention import at_rest
+from orchestrator.retention import resting
 from shared.clock import iso
 from shared.errors import Fatal
 from shared.lead import Lead
-from shared.pipeline_schema import campaign_lead, lead, run, run_lead
+from shared.pipeline_schema import lead
 from shared.ports import Budget, Enrichment, SourcedLead
 from shared.telemetry import logger
 
@@ -88,20 +88,10 @@ def _page(
     query = (
         sa.select(lead.c.id, lead.c.data, lead.c.looked_up_at)
         .where(lead.c.looked_up_at > "", lead.c.looked_up_at < before, place > sa.tuple_(*after))
-        .where(sa.or_(lead.c.email != "", lead.c.linkedin_url != ""), *_resting())
+        .where(sa.or_(lead.c.email != "", lead.c.linkedin_url != ""), *resting())
         .order_by(lead.c.looked_up_at, lead.c.id)
     )
     return list(connection.execute(query.limit(at_once)))
-
-
-def _resting() -> Iterator[sa.ColumnElement[bool]]:
-    """Nothing of theirs is under way, and no campaign of theirs ended because of them."""
-    mine = campaign_lead.c.lead_id == lead.c.id
-    stopped = sa.exists().where(mine, campaign_lead.c.state == "stopped")
-    at_work = sa.exists().where(
-        run_lead.c.lead_id == lead.c.id, run.c.id == run_lead.c.run_id, run.c.state == "running"
-    )
-    yield from (*at_rest(), ~stopped, ~at_work)
 
 
 def _may_be_asked(app: App, connection: sa.Connection, leads: Mapping[str, Lead]) -> dict[str, Lead]:
@@ -123,7 +113,7 @@ def _keep(app: App, connection: sa.Connection, found: Mapping[str, Enrichment], 
     When they were changed last stays as it was: looking somebody up is no reason to keep them longer (`retention.py`).
     """
     now, asked = iso(app.kernel.clock.now()), [*found, *sorted(failed)]
-    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *_resting())
+    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *resting())
     changed = {row.id: row.updated_at for row in connection.execute(still)}
     leads = read_leads(connection, list(changed))
     for identifier in found.keys() & leads.keys():
