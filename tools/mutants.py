@@ -32,7 +32,12 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/scenarios/test_storm.py",
     ),
     "approval": (f"{SHARED}/test_approval.py", "tests/orchestrator/test_review.py"),
-    "claim": (f"{SHARED}/test_gate.py", f"{SHARED}/test_budgets.py", "tests/orchestrator/test_safe_mode.py"),
+    "claim": (
+        f"{SHARED}/test_gate.py",
+        f"{SHARED}/test_approval.py",
+        f"{SHARED}/test_budgets.py",
+        "tests/orchestrator/test_safe_mode.py",
+    ),
     "doubt": (f"{SHARED}/test_gate.py", "tests/contract/test_doubts.py"),
     "gate": (f"{SHARED}/test_gate.py", f"{SHARED}/test_http.py", "tests/scenarios/test_thousand_queued.py"),
     "http": (f"{SHARED}/test_http.py", "tests/scenarios/test_storm.py"),
@@ -305,6 +310,13 @@ MUTANTS: tuple[Mutant, ...] = (
         let_go_by_nobody=('NOBODY:\n            raise Invalid("lett', '():\n            raise Invalid("lett'),
         lifting_not_logged=('append(connection, [Entry("suppression.lifted"', '([Entry("suppression.lifted"'),
         unkeyed=("self._hash = KeyedHash(pepper)", 'self._hash = KeyedHash(b"")'),
+        bounce_outlasts_an_opt_out=(
+            "standing is None or (standing == BOUNCED != reason)",
+            "standing is None",
+        ),
+        bounce_takes_the_place_of_an_opt_out=("(standing == BOUNCED != reason)", "(standing != reason)"),
+        stopped_since_later=("THEN suppression.at ELSE", "THEN excluded.at ELSE"),
+        held_is_no_reason=("return unclear | set(", "return set("),
     ),
     *_of(
         "http",

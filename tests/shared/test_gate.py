@@ -1178,6 +1178,20 @@ async def test_a_429_while_somebody_waits_for_their_place_holds_them_back_too(se
         assert (clock.now() - began).total_seconds() >= 110
 
 
+@pytest.mark.requirement("K2", "F7")
+async def test_a_permit_is_good_until_its_call_must_be_over(live: Kernel, clock: HandClock) -> None:
+    async def perform(permit: Permit) -> Receipt:
+        clock.move(permit.seconds_left)
+        await permit.clear_to_send()
+        clock.move(0.001)
+        with pytest.raises(NotSent) as found:
+            await permit.clear_to_send()
+        assert found.value.code == "too_late"
+        return Receipt("r")
+
+    assert (await live.gate.submit(contact(), perform)).status == "applied"
+
+
 async def test_a_place_that_somebody_slept_past_is_not_used(settings_for: Make) -> None:
     clock = Interrupted()
 

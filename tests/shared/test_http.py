@@ -381,7 +381,7 @@ async def test_a_process_that_slept_between_claim_and_call_does_not_call(world: 
         return Receipt("r")
 
     outcome = await world.kernel.gate.submit(contact(), perform)
-    assert (outcome.status, world.wire.asked) == ("failed", [])
+    assert (outcome.status, outcome.reason, world.wire.asked) == ("failed", "too_late", [])
 
 
 async def test_a_write_does_not_wait_longer_for_its_turn_than_it_has_time(world: World) -> None:

@@ -17,7 +17,7 @@ from shared.errors import Fatal, Invalid
 from shared.kernel import Kernel
 from shared.schema import suppression as table
 from shared.settings import Settings
-from shared.suppression import BOUNCED, Listed, Suppressed
+from shared.suppression import BOUNCED, UNCLEAR, Listed, Suppressed
 from shared.suppression_rules import SuppressionRules
 from tests.shared.test_address import DIFFERENT, SAME, SAME_PERSON
 from tests.shared.world import HandClock, Vendor, contact, kinds, opened, stricter
@@ -470,6 +470,8 @@ async def test_every_reason_is_told_that_of_the_company_included(kernel: Kernel)
         ]
 
     assert await kernel.store.read(query) == [{BOUNCED, "opt_out"}, set()]
+    await kernel.store.write(lambda c: kernel.suppression.hold_in(c, "joe@other.example", source="reply"))
+    assert await kernel.store.read(query) == [{BOUNCED, "opt_out"}, {UNCLEAR}]
 
 
 async def test_of_a_list_those_are_lacking_whom_nothing_stops_and_who_can_be_stopped(kernel: Kernel) -> None:
