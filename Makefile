@@ -68,7 +68,7 @@ cover: setup-dev
 		--include=$$(echo $(KERNEL) | sed 's|[a-z_]*|shared/&.py|g; s| |,|g')
 
 mutants: setup-dev
-	@$(PY) tools/mutants.py $(ARGS)
+	@$(PY) -m tools.mutants $(ARGS)
 
 live: setup-dev
 	@$(PY) -m pytest -q -n 0 -s -m live $(ARGS) tests/live

@@ -25,7 +25,7 @@ from shared.owed import note_in
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import watermark
 from shared.ports import ContactView, ReceivedMessage
-from shared.suppression import UNCLEAR
+from shared.suppression import UNCLEAR, says_more
 from shared.telemetry import logger
 
 log = logger("catching_up")
@@ -125,9 +125,13 @@ def _addresses(contact: ContactView) -> list[str]:
 
 
 def _not_listed(app: App, connection: sa.Connection, contact: ContactView) -> bool:
-    refused = app.kernel.suppression.check(connection, _addresses(contact))
+    theirs, suppression = _addresses(contact), app.kernel.suppression
+    refused = suppression.check(connection, theirs)
     # One that can't be read, or looks like another, is never written to anyway.
-    return any(refused.get(one, UNCLEAR) == UNCLEAR for one in _addresses(contact))
+    if any(refused.get(one, UNCLEAR) == UNCLEAR for one in theirs):
+        return True
+    reasons = suppression.opted_out(connection, theirs)
+    return any(says_more(contact.blocked or "crm_dnc", why) for why in reasons.values())
 
 
 async def _is_ours(app: App, contact: ContactView) -> bool:

@@ -85,12 +85,12 @@ async def _waiting(app: App, run_id: str, batch: int) -> dict[str, Lead]:
     return await app.kernel.store.read(lambda c: read_leads(c, list(c.execute(query).scalars())))
 
 
-async def ask(app: App, leads: Sequence[Lead], idempotency_key: str = "") -> Asked:
-    """Start look-ups, a hundred at most in one request. `idempotency_key`: in place of the provider's own period."""
+async def ask(app: App, leads: Sequence[Lead]) -> Asked:
+    """Start look-ups, a hundred at most in one request."""
     asked = Asked()
     for start in range(0, len(leads), MOST):
         part = [_request(lead) for lead in leads[start : start + MOST]]
-        answered = await app.suite.enricher.enrich_leads(requests=part, idempotency_key=idempotency_key)
+        answered = await app.suite.enricher.enrich_leads(requests=part)
         for request, outcome in zip(part, answered.outcomes, strict=True):
             _sort(asked, request.lead_id, outcome)
     return asked

@@ -42,6 +42,7 @@ from shared.pipeline_schema import campaign, campaign_lead, run_lead
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import reply as reply_table
 from shared.schema import inbound
+from shared.suppression import ECHOES
 from shared.telemetry import correlation, logger
 
 log = logger("handling")
@@ -287,14 +288,16 @@ def suppress_in(
 ) -> None:
     if not addresses:
         log.warning("suppression.nobody", reason=reason, vendor=source)
+    echo = reason in ECHOES
     for address in addresses:
         try:
             new = app.kernel.suppression.add_in(connection, address, reason=reason, source=source)
         except Invalid as error:
             log.warning("suppression.unreadable", code=error.code)
             continue
+        echo = echo and not new
         stops.open_in(connection, address, reason, now, anew=new)
-    if reason not in stops.OF_AN_ADDRESS and addresses:
+    if reason not in stops.OF_AN_ADDRESS and addresses and not echo:
         stops.hold_company_in(app.kernel, connection, addresses[0])
 
 

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from orchestrator.normalise import linkedin_url
 from shared.address import DOTLESS, Address, read_address
 from shared.errors import Invalid
-from shared.pipeline_schema import campaign_lead, lead_key
+from shared.pipeline_schema import campaign_lead
 from shared.sql import among, run, value
 
-EMAIL = "email:"  # how a lead's key begins that is an address
 NAMED = "SELECT lead_id FROM lead_key WHERE key IN"
 ENROLLED = "SELECT lead_id FROM campaign_lead WHERE email IN"
 OF_CONTACT = "SELECT lead_id FROM campaign_lead WHERE contact_ref = ? LIMIT 1"
@@ -54,12 +53,6 @@ def addresses_of(connection: sa.Connection, email: str, lead_id: str) -> tuple[s
     if lead_id:
         found += [str(row["email"]) for row in run(connection, THEIRS, lead_id, lead_id)]
     return tuple(dict.fromkeys(address for address in found if address))
-
-
-def addresses_named(connection: sa.Connection, lead_id: str) -> set[str]:
-    """Every address that this lead goes by, old ones included."""
-    named = sa.select(lead_key.c.key).where(lead_key.c.lead_id == lead_id, lead_key.c.key.startswith(EMAIL))
-    return {key.removeprefix(EMAIL) for key in connection.execute(named).scalars()}
 
 
 def same_mailbox(connection: sa.Connection, email: str) -> list[str]:

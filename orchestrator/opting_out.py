@@ -15,6 +15,7 @@ from orchestrator import inbox, opt_out_link
 from orchestrator.app import App
 from orchestrator.inbox import Arrived
 from orchestrator.opt_out_link import Links, Wish
+from orchestrator.stops import OF_AN_ADDRESS
 from shared.clock import iso
 from shared.effect import canonical
 from shared.kernel import Kernel
@@ -78,4 +79,5 @@ def _heard(app: App, connection: sa.Connection, one: Arrived) -> bool:
     known = (inbound.c.vendor == one.vendor, inbound.c.event_id == one.event_id)
     before = connection.execute(sa.select(inbound.c.id).where(*known)).scalar()
     email = one.event.email if one.event else ""
-    return before is not None and bool(app.kernel.suppression.opted_out(connection, [email]))
+    reasons = app.kernel.suppression.opted_out(connection, [email]).values()
+    return before is not None and any(why not in OF_AN_ADDRESS for why in reasons)

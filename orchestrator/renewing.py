@@ -4,27 +4,26 @@ stale, and at rest ─ on no list, erased by nobody ─ within a part of the day
     ─ answered ───▶ what was missing is filled in, the address judged anew, and they are fresh
     ─ no answer yet ▶ as they were; the next occasion asks for the same look-up, which isn't paid again
     ─ all stands still ▶ nobody is asked
-Before them, within the same credits: whoever's address bounced (`bounced.py`).
 
 At rest: in no campaign that isn't over, in no run at work, and stopped in none; so nothing that a person reads or has
 approved changes under their hands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator import bounced, forgotten, stops
+from orchestrator import forgotten, stops
 from orchestrator.app import App
 from orchestrator.enrichment import answers, ask, enriched
 from orchestrator.intake import LEAD, read_leads, write_lead
 from orchestrator.passing import STANDING_STILL
-from orchestrator.retention import resting
+from orchestrator.retention import at_rest
 from shared.clock import iso
 from shared.errors import Fatal
 from shared.lead import Lead
-from shared.pipeline_schema import lead
+from shared.pipeline_schema import campaign_lead, lead, run, run_lead
 from shared.ports import Budget, Enrichment, SourcedLead
 from shared.telemetry import logger
 
@@ -34,27 +33,24 @@ LOOKED_AT = 500  # records in one look for those that may be asked for
 
 async def work(app: App) -> dict[str, int]:
     """One occasion. Returns how many were asked for, and what became of them."""
-    rules = app.rules.scoring.completeness.renewal
-    most = affordable(await app.suite.enricher.get_budget(), rules.at_once, rules.credits_percent)
+    most = affordable(
+        await app.suite.enricher.get_budget(),
+        app.rules.scoring.completeness.renewal.at_once,
+        app.rules.scoring.completeness.renewal.credits_percent,
+    )
+    leads = await app.kernel.store.read(lambda c: stale_in(app, c, app.kernel.clock.now(), most))
+    if not leads:
+        return {"asked": 0}
     try:
-        again = await bounced.work(app, most)
-        told = await _stale(app, most - again.get("bounced", 0))
+        asked = await ask(app, list(leads.values()))
     except Fatal as error:
         if error.code not in STANDING_STILL:
             raise
         return {"asked": 0, "stands still": 1}
-    log.info("renewing.done", **{**told, **again})
-    return told | again
-
-
-async def _stale(app: App, most: int) -> dict[str, int]:
-    leads = await app.kernel.store.read(lambda c: stale_in(app, c, app.kernel.clock.now(), most))
-    if not leads:
-        return {"asked": 0}
-    asked = await ask(app, list(leads.values()))
     found = await answers(app, asked.references)
     failed = {lead_id for lead_id, why in asked.notes.items() if why.startswith("failed:")}
     renewed = await app.kernel.store.write(lambda c: _keep(app, c, found, failed))
+    log.info("renewing.done", asked=len(leads), answered=len(found))
     return {"asked": len(leads), "answered": len(found), "renewed": renewed}
 
 
@@ -88,10 +84,20 @@ def _page(
     query = (
         sa.select(lead.c.id, lead.c.data, lead.c.looked_up_at)
         .where(lead.c.looked_up_at > "", lead.c.looked_up_at < before, place > sa.tuple_(*after))
-        .where(sa.or_(lead.c.email != "", lead.c.linkedin_url != ""), *resting())
+        .where(sa.or_(lead.c.email != "", lead.c.linkedin_url != ""), *_resting())
         .order_by(lead.c.looked_up_at, lead.c.id)
     )
     return list(connection.execute(query.limit(at_once)))
+
+
+def _resting() -> Iterator[sa.ColumnElement[bool]]:
+    """Nothing of theirs is under way, and no campaign of theirs ended because of them."""
+    mine = campaign_lead.c.lead_id == lead.c.id
+    stopped = sa.exists().where(mine, campaign_lead.c.state == "stopped")
+    at_work = sa.exists().where(
+        run_lead.c.lead_id == lead.c.id, run.c.id == run_lead.c.run_id, run.c.state == "running"
+    )
+    yield from (*at_rest(), ~stopped, ~at_work)
 
 
 def _may_be_asked(app: App, connection: sa.Connection, leads: Mapping[str, Lead]) -> dict[str, Lead]:
@@ -113,7 +119,7 @@ def _keep(app: App, connection: sa.Connection, found: Mapping[str, Enrichment], 
     When they were changed last stays as it was: looking somebody up is no reason to keep them longer (`retention.py`).
     """
     now, asked = iso(app.kernel.clock.now()), [*found, *sorted(failed)]
-    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *resting())
+    still = sa.select(lead.c.id, lead.c.updated_at).where(lead.c.id.in_(asked), *_resting())
     changed = {row.id: row.updated_at for row in connection.execute(still)}
     leads = read_leads(connection, list(changed))
     for identifier in found.keys() & leads.keys():

@@ -11,7 +11,7 @@ request      requests of people that are done              login   ended session
 A batch at a time, each in a transaction of its own; it may be stopped anywhere and done again.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,17 +29,7 @@ from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json
 from shared.kernel import Kernel
-from shared.pipeline_schema import (
-    campaign,
-    campaign_lead,
-    event,
-    lead,
-    privacy_request,
-    referral,
-    run,
-    run_lead,
-    stop,
-)
+from shared.pipeline_schema import campaign, campaign_lead, event, lead, privacy_request, referral, stop
 from shared.schema import effect, inbound, login_link, session
 
 MOST_BATCHES = 50  # of one kind in one run: what is left is due the next time
@@ -104,16 +94,6 @@ def at_rest() -> Iterator[sa.ColumnElement[bool]]:
     stopping = sa.exists().where(stop.c.target == lead.c.email, stop.c.state == "open")
     acting = sa.exists().where(effect.c.target == lead.c.email, effect.c.status.in_(("claimed", "in_doubt")))
     yield from (~running, ~stopping, ~acting)
-
-
-def resting(forgiven: Collection[str] = ()) -> Iterator[sa.ColumnElement[bool]]:
-    """At rest, in no run at work, and stopped in no campaign, whatever the state of that; but for these reasons."""
-    mine = (campaign_lead.c.lead_id == lead.c.id, campaign_lead.c.state == "stopped")
-    stopped = sa.exists().where(*mine, campaign_lead.c.reason.not_in(forgiven))
-    at_work = sa.exists().where(
-        run_lead.c.lead_id == lead.c.id, run.c.id == run_lead.c.run_id, run.c.state == "running"
-    )
-    yield from (*at_rest(), ~stopped, ~at_work)
 
 
 def _rows(name: Aged, before: str) -> list[sa.Select[Any]]:

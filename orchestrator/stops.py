@@ -11,12 +11,12 @@ counts only if nobody can have been added behind its back: not while an addition
 asked for again when something has changed since is opened again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator.identity import EMAIL, addresses_of, at_domain, lead_of_address
+from orchestrator.identity import addresses_of, at_domain, lead_of_address
 from shared.address import ascii_domain, bare, registrable
 from shared.clock import iso
 from shared.effect import canonical, digest
@@ -33,6 +33,7 @@ log = logger("stops")
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
+EMAIL = "email:"  # how a lead's key begins that is an address
 OF_AN_ADDRESS = frozenset({BOUNCED})  # reasons that say nothing about the person
 SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")
@@ -126,16 +127,34 @@ def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]
 async def sweep(kernel: Kernel) -> int:
     """Take whoever is on the list out of the campaigns they still run in; for a list that was imported.
 
-    Goes through those campaigns, not through the list, so that every spelling and every domain is found. Returns how
-    many were stopped.
+    Goes through those campaigns, not through the list, so that every spelling and every domain is found; and before
+    that, through people of whom we know several addresses: an opt-out at one is an opt-out. Returns how many were
+    stopped.
     """
-    after, stopped = "", 0
+    await _paged(kernel, _several, follow_in)
+    return await _paged(kernel, _running, _swept)
+
+
+async def _paged(
+    kernel: Kernel,
+    page: Callable[[sa.Connection, str], list[str]],
+    change: Callable[[Kernel, sa.Connection, Sequence[str]], int],
+) -> int:
+    """Carry `change` out for page after page of names; returns what it came to."""
+    after, done = "", 0
     while True:
-        emails = await kernel.store.read(lambda c, after=after: _running(c, after))  # type: ignore[misc]  # mypy can't infer it
-        if not emails:
-            return stopped
-        stopped += await kernel.store.write(lambda c, emails=emails: _swept(kernel, c, emails))  # type: ignore[misc]  # as above
-        after = emails[-1]
+        names = await kernel.store.read(lambda c, after=after: page(c, after))  # type: ignore[misc]  # mypy can't infer it
+        if not names:
+            return done
+        done += await kernel.store.write(lambda c, names=names: change(kernel, c, names))  # type: ignore[misc]  # as above
+        after = names[-1]
+
+
+def _several(connection: sa.Connection, after: str) -> list[str]:
+    """The next leads that go by more than one address."""
+    named = sa.select(lead_key.c.lead_id).where(lead_key.c.lead_id > after, lead_key.c.key.startswith(EMAIL))
+    several = named.group_by(lead_key.c.lead_id).having(sa.func.count() > 1)
+    return list(connection.execute(several.order_by(lead_key.c.lead_id).limit(SWEPT)).scalars())
 
 
 def _running(connection: sa.Connection, after: str) -> list[str]:

@@ -49,12 +49,14 @@ UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
 INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
 # A reason that is the address's own: its person may be well elsewhere. What is said of the person takes its place.
 BOUNCED = "bounced"
+# What a bounce leaves in the CRM once we have stopped the address there; it comes back, and says nothing more.
+ECHOES = frozenset({BOUNCED, "crm_dnd_email", "crm_dnc_tag", "crm_dnc"})
 ADD = (
     f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
     "actor = excluded.actor, lifted_at = '', lifted_by = '', "
     "at = CASE WHEN suppression.lifted_at = '' THEN suppression.at ELSE excluded.at END "
     "WHERE suppression.lifted_at <> '' "
-    f"OR (suppression.reason = '{BOUNCED}' AND excluded.reason <> '{BOUNCED}')"
+    f"OR (suppression.reason = '{BOUNCED}' AND excluded.reason NOT IN ({','.join(map(repr, sorted(ECHOES)))}))"
 )
 PROVE = f"{INSERT} ON CONFLICT (key) DO NOTHING"
 OPTED_OUT = (
@@ -205,24 +207,16 @@ class Suppression:
 
     def opted_out(self, connection: sa.Connection, addresses: Iterable[str]) -> dict[str, str]:
         """In the caller's transaction: address → why this person, not just their company, is on the list."""
-        owners: dict[bytes, str] = {}
+        theirs: dict[str, tuple[bytes, ...]] = {}
         for text in addresses:
             try:
-                owners |= dict.fromkeys(self.keys_for(text), text)
+                theirs[text] = self.keys_for(text)
             except Invalid:
                 continue
-        found = self._standing(connection, list(owners))
-        return {owners[key]: reason for key, reason in found.items()}
-
-    def reasons(self, connection: sa.Connection, address: str) -> set[str]:
-        """In the caller's transaction: each reason why nobody may write to this address, its company's included.
-
-        Looks only at what they or others asked for: one that passes for another address has no reason here.
-        Raises `Invalid` for something that is no address.
-        """
-        keys = self.keys_of(read_address(address))
-        unclear = {UNCLEAR for _ in among(connection, HELD, keys)}
-        return unclear | set(self._standing(connection, keys).values())
+        found = self._standing(connection, list(dict.fromkeys(chain.from_iterable(theirs.values()))))
+        reasons = {text: [found[key] for key in keys if key in found] for text, keys in theirs.items()}
+        # One spelling may have bounced, and another have opted out: what was asked for counts.
+        return {text: min(said, key=BOUNCED.__eq__) for text, said in reasons.items() if said}
 
     def lacking(self, connection: sa.Connection, targets: Iterable[str]) -> list[str]:
         """In the caller's transaction: those addresses and domains that nothing on the list stops.
@@ -285,9 +279,7 @@ class Suppression:
         """
         keys, now = self.keys_for(target), self._clock.now()
         standing = self._standing(connection, keys)
-        new = [
-            (key, reason, source, actor, iso(now)) for key in keys if _says_more(reason, standing.get(key))
-        ]
+        new = [(key, reason, source, actor, iso(now)) for key in keys if says_more(reason, standing.get(key))]
         run_many(connection, ADD, new)
         if new:
             payload = {"reason": reason, "source": source}
@@ -302,7 +294,7 @@ class Suppression:
         rows: list[tuple[bytes, str, str, str, str]] = []
         count = 0
         for one in entries:
-            fresh = [key for key in one.keys if _says_more(one.reason, standing.get(key))]
+            fresh = [key for key in one.keys if says_more(one.reason, standing.get(key))]
             standing.update(dict.fromkeys(fresh, one.reason))
             count += bool(fresh)
             rows += [(key, one.reason, one.source, actor, one.at) for key in fresh]
@@ -378,6 +370,6 @@ class Suppression:
         return await self._store.write(lambda c: self.lift_in(c, target, actor=actor, reason=reason))
 
 
-def _says_more(reason: str, standing: str | None) -> bool:
+def says_more(reason: str, standing: str | None) -> bool:
     """Whether an entry is to be written beside what stands under its key already, if anything does."""
-    return standing is None or (standing == BOUNCED != reason)
+    return standing is None or (standing == BOUNCED and reason not in ECHOES)

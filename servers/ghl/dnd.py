@@ -73,10 +73,11 @@ def why_blocked(contact: Raw, channel: str = "email") -> str:
     """Why the contact may not be written to by this channel, or ""."""
     if str(contact.get("dnd")).lower() in TRUE:
         return "crm_dnd"
-    if closed(channels(contact).get(channel, "")):
-        return f"crm_dnd_{channel}"
+    # Before what a stop of ours closes: that they asked for it themselves must not be hidden.
     if channel == "email" and contact.get("unsubscribeEmail") is True:
         return "crm_unsubscribed"
+    if closed(channels(contact).get(channel, "")):
+        return f"crm_dnd_{channel}"
     return "crm_dnc_tag" if DNC_TAG in tags_of(contact) else ""
 
 

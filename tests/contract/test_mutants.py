@@ -1,6 +1,7 @@
-"""The deliberate breaks of `tools/mutants.py`: one that no longer fits the code would prove nothing."""
+"""The deliberate breaks of `tools/breaks.py`: one that no longer fits the code would prove nothing."""
 
-from tools.mutants import EQUIVALENT, MUTANTS, ROOT, TESTS
+from tools.breaks import EQUIVALENT, MUTANTS
+from tools.mutants import ROOT, TESTS
 
 
 def test_every_break_fits_the_code_once() -> None:

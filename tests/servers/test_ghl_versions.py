@@ -149,6 +149,8 @@ def test_channels_are_read_in_any_case(name: str) -> None:
     contact: dict[str, Any] = {"dndSettings": {name: {"status": "Active"}}}
     assert channels(contact) == {"email": "Active"}
     assert why_blocked(contact) == "crm_dnd_email"
+    # Our own stop closes the channel as well: it must not hide what they asked for.
+    assert why_blocked({**contact, "unsubscribeEmail": True}) == "crm_unsubscribed"
 
 
 @pytest.mark.parametrize(
