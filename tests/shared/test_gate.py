@@ -1106,6 +1106,28 @@ async def test_an_end_that_cannot_be_written_is_in_doubt_and_written_before_anyt
         somebody.close()
 
 
+@pytest.mark.requirement("G8", "F8")
+async def test_what_its_caller_gave_up_is_owed_too_while_the_database_is_away(settings_for: Make) -> None:
+    async with open_kernel(settings_for(SAFE_MODE="false"), patience=0.1) as kernel:
+        somebody = Somebody(kernel.settings.database_url)
+
+        async def given_up(permit: Permit) -> Receipt:
+            somebody.begin()
+            scope.cancel()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        with anyio.CancelScope() as scope:
+            await kernel.gate.submit(contact(), given_up)
+        assert scope.cancelled_caught
+        assert (await kernel.gate.submit(contact("b@corp.example"), Vendor())).reason == "log_unavailable"
+        assert (await row(kernel, contact())).status == "claimed"
+        somebody.end()
+        assert (await kernel.gate.submit(contact("b@corp.example"), Vendor())).status == "applied"
+        assert (await row(kernel, contact())).status == "in_doubt"
+        somebody.close()
+
+
 async def test_the_outcome_carries_the_correlation_id_of_its_log_entries(live: Kernel) -> None:
     outcome = await live.gate.submit(contact(), Vendor())
     assert {entry["cid"] for entry in await live.audit.tail(2)} == {outcome.correlation_id}
