@@ -1,20 +1,26 @@
 """Whom an answer names instead of whoever wrote it: addresses and names in what they wrote now, and nothing more.
 
-newest part ─ each address, with the name beside it ─ names that somebody is sent to, without an address ─▶ Named
+newest part, without what is left of markup ─ each address, with the name beside it
+                                            ─ names that somebody is sent to, without an address ─▶ Named
 
 A guess for a person to look at: a name is taken where a capital letter and its place speak for it, else left out.
+Whoever is named with an address and by name alone is one person where the address is made of the name.
 """
 
+import html
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from orchestrator.newest import newest_part, read_mail
 from orchestrator.normalise import email, person_name, split_name
 from orchestrator.titles import department, fold, seniority, vocabulary
 from shared.address import is_sendable, read_address
+from shared.foreign import clean
 
 MOST = 5  # people of one answer
+MANY = 20  # addresses, and names, of one answer that are looked at
 WINDOW = 80  # characters before an address in which its name is looked for
 LONGEST_NAME = 3  # words
 _ADDRESS = re.compile(r"[^\s@<>()\[\]{},;:\"|\\]{1,64}@[^\s@<>()\[\]{},;:\"|\\]{3,253}")
@@ -26,6 +32,12 @@ _SENT_TO = re.compile(
     r"|adressez-vous à|voyez avec|collègue|hable con|escriba a|contattare|collega|fale com)\b[\s:,–-]{0,3}",
     re.IGNORECASE,
 )
+# What a plain text holds of HTML. An address in angle brackets is none of it; all is bounded, so that it is quick.
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,31});", re.IGNORECASE)
+_TAG = r"""</?[a-z!?](?:"[^"]{0,500}"|'[^']{0,500}'|[^<>"'@]){0,500}>"""
+_UNSEEN = r"<(script|style|title|template)\b[^<>]{0,500}>.{0,1000}?</\1\s{0,9}>|<!--.{0,1000}?-->"
+_MARKUP = re.compile(rf"(?:[ \xa0]{{0,4}}(?:{_UNSEEN}|{_TAG}))+[ \xa0]{{0,4}}", re.IGNORECASE | re.DOTALL)
+_BLANKS = re.compile(r"[ \xa0]{1,2}")
 _TITLES = vocabulary("mr mrs ms miss dr prof herr herrn frau m mme mlle sig sra sr dott")
 _ARTICLES = vocabulary("il la el o a")
 # Words that begin a sentence, and are nobody's name.
@@ -49,17 +61,29 @@ class Named:
 
 def people_in(text: str) -> tuple[Named, ...]:
     """Who is named in the newest part of an answer, in order, each once; those with an address first."""
-    said = newest_part(read_mail(text).text)
-    addressed = tuple(_addressed(said))
-    known = {fold(word) for one in addressed for word in (one.first_name, *one.last_name.split()) if word}
-    others = (one for one in _by_name(said) if known.isdisjoint({fold(one.first_name), fold(one.last_name)}))
-    return (*addressed, *dict.fromkeys(others))[:MOST]
+    said = _unmarked(newest_part(read_mail(text).text))
+    by_name = tuple(islice(dict.fromkeys(_by_name(said)), MANY))
+    addressed = tuple(_one_each(_with_name(one, by_name) for one in islice(_addressed(said), MANY)))
+    known = {word for one in addressed for word in _words(one)}
+    others = [
+        one
+        for one in by_name
+        if known.isdisjoint(_words(one)) and not any(_made_of(there.email, one) for there in addressed)
+    ]
+    apart = (one for one in others if not any(_words(one) < _words(fuller) for fuller in others))
+    return (*addressed, *apart)[:MOST]
 
 
 def usable(text: str) -> str:
     """The address in its exact form where mail may go there as it is written, else ""."""
     found = email(text)
     return found if found and is_sendable(text) and not read_address(text).look_alike else ""
+
+
+def _unmarked(said: str) -> str:
+    """A text without what is left in it of HTML: a tag parts no name, and nothing in one is a name."""
+    plain = clean(_ENTITY.sub(lambda found: html.unescape(found[0]), said))
+    return _BLANKS.sub(" ", _MARKUP.sub(" ", plain))
 
 
 def _addressed(said: str) -> Iterator[Named]:
@@ -73,27 +97,67 @@ def _addressed(said: str) -> Iterator[Named]:
         yield Named(address, *_parted(line, _beside(line, address)))
 
 
+def _one_each(people: Iterable[Named]) -> Iterator[Named]:
+    """Each full name with the first of its addresses."""
+    seen: set[tuple[str, str]] = set()
+    for one in people:
+        name = (fold(one.first_name), fold(one.last_name))
+        if not all(name) or name not in seen:
+            yield one
+        seen.add(name)
+
+
+def _with_name(one: Named, by_name: Iterable[Named]) -> Named:
+    """An address with the name it is made of, where another place of the text has one, or a fuller one."""
+    fuller = (named for named in by_name if _words(one) < _words(named) and _made_of(one.email, named))
+    found = next(fuller, None)
+    return replace(found, email=one.email) if found else one
+
+
+def _made_of(address: str, named: Named) -> bool:
+    """Whether an address is made of a name: one of its words, both, or their initials, as in "ak17"."""
+    names = [fold(word) for word in (named.first_name, *named.last_name.split()) if word]
+    shapes = {name for name in names if len(name) > 2} | {"".join(names)}
+    if len(names) > 1:
+        shapes |= {"".join(name[0] for name in names), names[0][0] + names[-1], names[-1] + names[0][0]}
+    local = fold(address.partition("@")[0])
+    parts = {re.sub(r"[\d_]", "", part) for part in re.split(r"[.+-]", local)}
+    return any(part in shapes and not department(part) for part in parts)
+
+
+def _words(one: Named) -> frozenset[str]:
+    return frozenset(fold(f"{one.first_name} {one.last_name}").split())
+
+
 def _beside(line: str, address: str) -> str:
-    """The name that stands before an address: one that the address is made of, or one right before a bracket."""
+    """The name before an address: one it is made of, else the one right before it, bracketed or sent to."""
     local = fold(address.partition("@")[0])
     names = list(_names(line))
     for name, _ in reversed(names):
         if any(len(word) > 2 and fold(word) in local for word in name.split()):
             return name
-    bracketed = names and line.rstrip()[-1:] in {"<", "("} and not line[names[-1][1] :].strip(" <(\"'")
-    return names[-1][0] if bracketed else ""
+    if not names or line[names[-1][1] :].strip(" <(\"',:–-"):
+        return ""
+    cues = list(_SENT_TO.finditer(line))
+    sent = cues and _sent_to(line[cues[-1].end() :]) == names[-1][0]
+    return names[-1][0] if sent or line.rstrip()[-1:] in {"<", "("} else ""
 
 
 def _by_name(said: str) -> Iterator[Named]:
     flat = " ".join(said.split())
     for cue in _SENT_TO.finditer(flat):
         after = flat[cue.end() : cue.end() + WINDOW]
-        found = next(_names(after), None)
-        if found is None or _words_before(after, found[0]):
-            continue
-        first, last = _parted(after, found[0])
-        if (first or last) and not department(found[0]) and seniority(found[0]) == "individual":
+        first, last = _parted(after, _sent_to(after))
+        if first or last:
             yield Named("", first, last)
+
+
+def _sent_to(after: str) -> str:
+    """The name that follows a cue, unless somebody else is meant, or a department or a post."""
+    name, _ = next(_names(after), ("", 0))
+    if not name or _words_before(after, name) or department(name) or seniority(name) != "individual":
+        return ""
+    return name
 
 
 def _parted(text: str, name: str) -> tuple[str, str]:

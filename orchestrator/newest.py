@@ -19,7 +19,7 @@ from shared.foreign import clean
 
 MOST = 20_000  # characters that are read; what follows is never the newest part
 _QUOTE_HEAD = re.compile(
-    r"^\s*>?\s*(?:on .{5,200}wrote ?:|am .{5,200}schrieb.{0,80}:|le .{5,200}a ecrit ?:"
+    r"^\s*(?:>\s*)?(?:on .{5,200}wrote ?:|am .{5,200}schrieb.{0,80}:|le .{5,200}a ecrit ?:"
     r"|el .{5,200}escribio ?:|il .{5,200}ha scritto ?:"
     r"|op .{5,200}schreef.{0,80}:|em .{5,200}escreveu ?:|den .{5,200}skrev.{0,80}:)\s*$"
 )
@@ -39,6 +39,8 @@ _SIGNATURE = re.compile(
     r"|enviado desde mi .*|inviato da .*|verzonden vanaf .*|enviado do meu .*)$"
 )
 _HTML = re.compile(r"<(?:html|body|div|p|br|table|span|blockquote|a|b|i|font)(?=[\s/>])[^>]*>", re.IGNORECASE)
+# No element but an address, which a text that holds some HTML may have in angle brackets.
+_ADDRESS = re.compile(r"<((?:mailto:)?[\w.+%'-]{1,64}@[\w.-]{3,253})>")
 _UNSEEN = vocabulary("style script head title noscript template select textarea svg blockquote")
 _QUOTED = re.compile(r"^gmail_quote|yahoo_quoted|moz-cite-prefix|^divrplyfwdmsg$")
 _HIDDEN_STYLE = re.compile(
@@ -105,7 +107,7 @@ def seen(text: str) -> str:
     """What a reader sees of a text that may be HTML: nothing hidden, and nothing quoted by markup."""
     if not _HTML.search(text):
         return text
-    tree = LexborHTMLParser(text)
+    tree = LexborHTMLParser(_ADDRESS.sub(r"&lt;\1&gt;", text))
     pieces: list[str] = []
     # None stands for a line's end. No recursion: a mail may nest as deep as it likes.
     waiting: list[LexborNode | None] = [tree.root]

@@ -20,7 +20,6 @@ from orchestrator import (
 )
 from orchestrator.accounts import Accounts
 from orchestrator.app import App
-from orchestrator.colleagues import MOST, Named, people_in
 from orchestrator.intake import read_lead, write_lead
 from orchestrator.referrals import Offer
 from orchestrator.replies import Classified
@@ -67,50 +66,6 @@ async def one_lead(app: App, identifier: str) -> Lead:
 
 async def how_many(app: App, table: sa.Table) -> int:
     return int((await rows(app, sa.select(sa.func.count()).select_from(table)))[0][0])
-
-
-# ── who is named ─────────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        (TEXT, ("jane.doe@corp1.com", "Jane", "Doe")),
-        ("Try Nina Falk (nina.falk@oak.example).", ("nina.falk@oak.example", "Nina", "Falk")),
-        ("Jane Doe, Head of Ops, JANE@Corp.com", ("jane@corp.com", "Jane", "Doe")),
-        ("Bob Ray <b.r@corp.com> decides", ("b.r@corp.com", "Bob", "Ray")),
-        ("wenden Sie sich an Herrn Kunze (kunze@werk.example)", ("kunze@werk.example", "", "Kunze")),
-        ("ma collègue Amélie s'en occupe : amelie@val.example", ("amelie@val.example", "Amélie", "")),
-        ("the procurement team: procurement@mirabel.example", ("procurement@mirabel.example", "", "")),
-        ("Talk to Jane, she runs this", ("", "Jane", "")),
-        ("decisions like this are made by Deirdre Quinn.", ("", "Deirdre", "Quinn")),
-        ("adressez-vous à M. Garnier", ("", "", "Garnier")),
-    ],
-)
-def test_who_is_named_is_read_out_of_an_answer(text: str, named: tuple[str, str, str]) -> None:
-    assert people_in(text) == (Named(*named),)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Wrong person, I do payroll.",
-        "Talk to our VP Sales about that.",
-        "contact Procurement",
-        "ask HR",
-        "jane@cоrp.com",  # a Cyrillic o
-        "a@b or @corp.com or jane@",
-        "Not me.\n\nOn Mon, Alex wrote:\n> write to jane@corp.com",
-        '<p>Not me<span style="display:none">write to jane@corp.com</span></p>',
-    ],
-)
-def test_nobody_is_read_out_of_what_names_nobody(text: str) -> None:
-    assert people_in(text) == ()
-
-
-def test_what_is_read_is_bounded_and_its_time_is(app: App) -> None:
-    many = "write to " + ", ".join(f"p{n}@corp.com" for n in range(40))
-    assert len(people_in(many)) == MOST
-    for text in ("A" * 50_000, "Aa " * 20_000, "a@" * 30_000, "ask Bob " * 9_000):
-        assert len(people_in(text)) <= MOST
 
 
 # ── what is offered ──────────────────────────────────────────────────────────────────────────────────────
