@@ -33,7 +33,7 @@ SAID: Mapping[str, str] = {
     "opt_out_confirmed": "On the list: nobody there will be written to. Vendors are being told.",
     "opt_out_taken_back": "Taken back: they may be planned for again.",
     "referral_taken": "Taken in. The next run over everyone stored scores them; their words wait for an approval.",
-    "referral_declined": "Left. Who it was is forgotten.",
+    "referral_declined": "Declined. Who it was is forgotten.",
     "task_done": "Noted as done.",
     "task_skipped": "Left.",
     "implementing": "The plan is being carried out.",
