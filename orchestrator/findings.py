@@ -359,8 +359,9 @@ def _country(lead: Lead) -> str:
 
 
 def _places(lead: Lead) -> list[tuple[str, str]]:
-    """Where they were seen, each place once."""
-    return list(dict.fromkeys((source.type, source.name) for source in lead.sources))
+    """Where they were seen, each place once. Who named a colleague is a person, and no place to count by."""
+    places = ((source.type, "" if source.type == "referral" else source.name) for source in lead.sources)
+    return list(dict.fromkeys(places))
 
 
 def _place(kind: str, name: str) -> str:

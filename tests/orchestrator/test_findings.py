@@ -84,6 +84,15 @@ def test_why_people_are_not_written_to_is_counted_and_who_lacks_only_an_address_
     assert made.within_reach == (Share("tier 1", 2),)
 
 
+def test_who_named_somebody_is_no_place_and_stands_in_no_findings() -> None:
+    people = [
+        a_lead(id=name, sources=(Source("referral", name=f"{name}@corp.example"),)) for name in ("jo", "ann")
+    ]
+    made = found([(one, worth(one)) for one in people])
+    assert made.tiers[0].sources == made.groups[0].sources == (Share("referral", 2),)
+    assert "@corp.example" not in findings_text(made)
+
+
 def test_mail_that_a_country_forbids_is_seen_before_any_word_is_written() -> None:
     made = found([*many(2), *many(1, country="DE"), *many(1, country="")])
     assert {share.name: share.people for share in made.groups[0].mail} == {"allow": 2, "block": 1, "hold": 1}
