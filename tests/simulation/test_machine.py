@@ -178,10 +178,21 @@ class History(RuleBasedStateMachine):
 
     def ended(self, what: What, words: int, approval: str, outcome: Outcome, right: Right) -> None:
         said = {(outcome.status, outcome.reason), (outcome.status, "*")}
-        assert said & right, f"{OPS[what].name}: {outcome} instead of {sorted(right)}"
+        assert said & right, (
+            f"{OPS[what].name}: {outcome} instead of {sorted(right)}; {self.known(what[1], approval)}"
+        )
         event(f"{outcome.status} {outcome.reason}")
         self.model.learn(OPS[what], words, approval, outcome)
         self.proposed.add(what)
+
+    def known(self, who: str, approval: str) -> str:
+        """What is known of somebody and of a yes, here and there: a history that can't be replayed is lost."""
+        model = {OPS[one].name: self.model.status.get(OPS[one].key) for one in self.proposed if one[1] == who}
+        rows = self.run(self.world.processes[0].kernel.ledger.list(limit=1_000))
+        ledger = [
+            (row.effect.intent, row.status, row.reason, row.effect.approval, row.attempts) for row in rows
+        ]
+        return f"model {model}, {approval} {self.model.yes.get(approval)}; ledger {ledger}"
 
     @rule(
         number=process,
