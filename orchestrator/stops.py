@@ -119,8 +119,10 @@ def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]
         reasons = kernel.suppression.opted_out(connection, addresses)
         theirs = next((why for why in reasons.values() if why not in OF_AN_ADDRESS), "")
         for address in (one for one in addresses if theirs and reasons.get(one, BOUNCED) in OF_AN_ADDRESS):
-            added += kernel.suppression.add_in(connection, address, reason=theirs, source="another address")
-            open_in(connection, address, theirs, kernel.clock.now(), anew=True)
+            # What says nothing more than its bounce opens no stop: the sweep would do so again and again.
+            if kernel.suppression.add_in(connection, address, reason=theirs, source="another address"):
+                open_in(connection, address, theirs, kernel.clock.now(), anew=True)
+                added += 1
     return added
 
 

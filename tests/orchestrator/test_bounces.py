@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from orchestrator import catching_up, handling, lists, opting_out, stopping, stops
 from orchestrator.app import App
@@ -12,10 +13,11 @@ from servers.ghl.events import parse
 from shared.clock import iso
 from shared.event import Event
 from shared.kernel import Kernel
+from shared.pipeline_schema import stop
 from shared.ports import ContactView
 from shared.spool import Kept
 from shared.suppression import BOUNCED, Listed
-from tests.orchestrator.world import alone, approved, launched, people, world
+from tests.orchestrator.world import alone, approved, launched, people, put, rows, world
 
 A, B = "person1@corp1.com", "person1@elsewhere.example"
 
@@ -125,3 +127,17 @@ async def test_an_opt_out_by_list_reaches_their_other_address(live_kernel: Kerne
     await live_kernel.store.write(lambda c: lists._list(live_kernel, c, [entry], "list.csv", "Ada"))
     await stops.sweep(live_kernel)
     assert await why(live_kernel, B) == "opt_out"
+
+
+async def test_a_mark_at_their_other_address_opens_the_stop_of_a_bounce_only_once(
+    live_kernel: Kernel,
+) -> None:
+    app = await bounced_at_a_and_known_at_b(live_kernel)
+    await handling.handle(app, bounce(A))
+    both = replace(tagged(A), detail={"other_emails": [B]})
+    await handling.handle(app, both)
+    assert [await why(live_kernel, one) for one in (A, B)] == [BOUNCED, "crm_dnc_tag"]
+    at = iso(live_kernel.clock.now())
+    await put(app, sa.update(stop).values(state="confirmed", confirmed_at=at))
+    await stops.sweep(live_kernel)
+    assert {row.state for row in await rows(app, sa.select(stop))} == {"confirmed"}
