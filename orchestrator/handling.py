@@ -42,10 +42,11 @@ from shared.pipeline_schema import campaign, campaign_lead, run_lead
 from shared.pipeline_schema import event as event_table
 from shared.pipeline_schema import reply as reply_table
 from shared.schema import inbound
-from shared.suppression import ECHOES
+from shared.suppression import BOUNCED
 from shared.telemetry import correlation, logger
 
 log = logger("handling")
+MARKS = frozenset({"crm_dnd_email", "crm_dnc_tag", "crm_dnc"})  # what a stop of ours leaves in the CRM
 ANSWERS = {"replied", "auto_replied", "message_received"}
 STOPPING = {"unsubscribed", "complained"}
 # What a mailbox provider's report amounts to.
@@ -288,14 +289,15 @@ def suppress_in(
 ) -> None:
     if not addresses:
         log.warning("suppression.nobody", reason=reason, vendor=source)
-    echo = reason in ECHOES
+    # Our own stop of a bounced address comes back as a mark; it stops the person, and speaks of nobody else there.
+    before = app.kernel.suppression.opted_out(connection, addresses)
+    echo = reason in MARKS and bool(addresses) and before.get(addresses[0]) in {BOUNCED, *MARKS}
     for address in addresses:
         try:
             new = app.kernel.suppression.add_in(connection, address, reason=reason, source=source)
         except Invalid as error:
             log.warning("suppression.unreadable", code=error.code)
             continue
-        echo = echo and not new
         stops.open_in(connection, address, reason, now, anew=new)
     if reason not in stops.OF_AN_ADDRESS and addresses and not echo:
         stops.hold_company_in(app.kernel, connection, addresses[0])

@@ -119,7 +119,7 @@ def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]
         reasons = kernel.suppression.opted_out(connection, addresses)
         theirs = next((why for why in reasons.values() if why not in OF_AN_ADDRESS), "")
         for address in (one for one in addresses if theirs and reasons.get(one, BOUNCED) in OF_AN_ADDRESS):
-            # What says nothing more than its bounce opens no stop: the sweep would do so again and again.
+            # What says nothing new opens no stop: the sweep would do so again and again.
             if kernel.suppression.add_in(connection, address, reason=theirs, source="another address"):
                 open_in(connection, address, theirs, kernel.clock.now(), anew=True)
                 added += 1

@@ -49,14 +49,12 @@ UNCLEAR = "unclear_opt_out"  # why somebody is refused who is held
 INSERT = insertion("suppression", ("key", "reason", "source", "actor", "at"))
 # A reason that is the address's own: its person may be well elsewhere. What is said of the person takes its place.
 BOUNCED = "bounced"
-# What a bounce leaves in the CRM once we have stopped the address there; it comes back, and says nothing more.
-ECHOES = frozenset({BOUNCED, "crm_dnd_email", "crm_dnc_tag", "crm_dnc"})
 ADD = (
     f"{INSERT} ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, source = excluded.source, "
     "actor = excluded.actor, lifted_at = '', lifted_by = '', "
     "at = CASE WHEN suppression.lifted_at = '' THEN suppression.at ELSE excluded.at END "
     "WHERE suppression.lifted_at <> '' "
-    f"OR (suppression.reason = '{BOUNCED}' AND excluded.reason NOT IN ({','.join(map(repr, sorted(ECHOES)))}))"
+    f"OR (suppression.reason = '{BOUNCED}' AND excluded.reason <> '{BOUNCED}')"
 )
 PROVE = f"{INSERT} ON CONFLICT (key) DO NOTHING"
 OPTED_OUT = (
@@ -372,4 +370,4 @@ class Suppression:
 
 def says_more(reason: str, standing: str | None) -> bool:
     """Whether an entry is to be written beside what stands under its key already, if anything does."""
-    return standing is None or (standing == BOUNCED and reason not in ECHOES)
+    return standing is None or (standing == BOUNCED != reason)

@@ -58,7 +58,10 @@ def tagged(email: str) -> Event:
 
 
 @pytest.mark.requirement("I4", "U8")
-async def test_our_own_mark_in_the_crm_makes_no_opt_out_of_a_bounce(tmp_path: Path) -> None:
+async def test_a_mark_in_the_crm_after_a_bounce_stops_the_person_and_asks_the_vendors_once(
+    tmp_path: Path,
+) -> None:
+    """It may be ours, and it may be theirs: nobody can tell, so it counts as theirs."""
     async with world(tmp_path) as it:
         await it.witness.act("ghl", "set_location", search_lag=0)
         (one,) = people(1)
@@ -69,15 +72,22 @@ async def test_our_own_mark_in_the_crm_makes_no_opt_out_of_a_bounce(tmp_path: Pa
         (contact,) = (await it.app.suite.crm.list_dnc(limit=20, cursor="")).contacts
         assert contact.email == one.email, "the stop has marked it there"
         await handling.handle(it.app, tagged(one.email))
-        assert await why(it.kernel, one.email) == BOUNCED
-        assert await catching_up.stop_all(it.app, [contact]) == 0, "nor does asking for it"
+        assert await why(it.kernel, one.email) == "crm_dnc_tag"
+        await it.kernel.store.write(lambda c: know_as(c, one.id, [f"email:{B}"]))
+        await stops.sweep(it.kernel)
+        assert await why(it.kernel, B) == "crm_dnc_tag", "an address that is learnt of later, too"
+        await put(it.app, sa.update(stop).values(state="confirmed", confirmed_at=iso(it.kernel.clock.now())))
+        await handling.handle(it.app, replace(tagged(one.email), id="again"))
+        assert await catching_up.stop_all(it.app, [contact]) == 0
+        assert {row.state for row in await rows(it.app, sa.select(stop))} == {"confirmed"}
 
 
 async def test_bounces_that_come_back_from_the_crm_hold_no_company(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     for n in range(3):
         await handling.handle(app, bounce(f"p{n}@big.example"))
-        await handling.handle(app, tagged(f"p{n}@big.example"))
+        for told in ("once", "again"):
+            await handling.handle(app, replace(tagged(f"p{n}@big.example"), id=f"{told} {n}"))
     assert await live_kernel.suppression.refused(["somebody@big.example"]) == {}
     for n in range(3, 6):
         await handling.handle(app, tagged(f"p{n}@big.example"))
@@ -136,7 +146,7 @@ async def test_a_mark_at_their_other_address_opens_the_stop_of_a_bounce_only_onc
     await handling.handle(app, bounce(A))
     both = replace(tagged(A), detail={"other_emails": [B]})
     await handling.handle(app, both)
-    assert [await why(live_kernel, one) for one in (A, B)] == [BOUNCED, "crm_dnc_tag"]
+    assert [await why(live_kernel, one) for one in (A, B)] == ["crm_dnc_tag", "crm_dnc_tag"]
     at = iso(live_kernel.clock.now())
     await put(app, sa.update(stop).values(state="confirmed", confirmed_at=at))
     await stops.sweep(live_kernel)

@@ -430,8 +430,8 @@ async def test_what_somebody_asked_for_takes_the_place_of_a_bounce_and_never_the
             return await kernel.suppression.add(jane, reason=reason, source=f"says {reason}")
 
         began = iso(clock.now() + timedelta(seconds=60))
-        told = (BOUNCED, BOUNCED, "crm_dnc_tag", "crm_dnd_email", "opt_out", BOUNCED, "complaint")
-        assert [await add(why) for why in told] == [True, False, False, False, True, False, False]
+        told = (BOUNCED, BOUNCED, "opt_out", BOUNCED, "complaint")
+        assert [await add(why) for why in told] == [True, False, True, False, False]
         found = await kernel.suppression.find(jane)
         assert found == Suppressed("opt_out", "says opt_out", began), (
             "they have been stopped since the bounce"
