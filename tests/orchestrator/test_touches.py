@@ -133,9 +133,10 @@ async def test_no_more_are_shown_than_an_account_bears_in_a_day(tmp_path: Path) 
         for task in found.due:
             await touches.end(it.kernel, task.id, "done", person=AE)
         assert (await touches.tasks(it.kernel, rules)).due == ()
-        await later(it, 1.01)
-        assert [task.day for task in (await touches.tasks(it.kernel, rules)).due][:2] == [
+        await later(it, 4)  # day 5 of whoever starts on a Friday evening is a Wednesday
+        assert [task.day for task in (await touches.tasks(it.kernel, rules)).due] == [
             1,
+            5,
             5,
         ]  # the oldest first
 

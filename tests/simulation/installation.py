@@ -26,7 +26,7 @@ from shared.errors import Conflict, InDoubt, Invalid, SwarmError
 from shared.gate import Permit
 from shared.http import Answer, ApiClient
 from shared.kernel import Kernel, open_kernel
-from shared.schema import audit_detail, audit_leaf
+from shared.schema import approval_item, audit_detail, audit_leaf
 from shared.schema import effect as ledger_table
 from shared.sending_rules import Caps
 from shared.settings import Settings, VendorSettings, load_settings
@@ -210,19 +210,27 @@ class Installation:
         return iso(self.clock.now() + timedelta(seconds=seconds))
 
     # ── what is looked at after each step ────────────────────────────────────────────────────────────────
-    async def check(self, asked: Sequence[str] = ()) -> tuple[dict[str, str], set[str]]:
-        """Show the checker what is new. Returns the ledger, key → status, and who of `asked` is on the list."""
+    async def check(self, asked: Sequence[str] = ()) -> tuple[dict[str, str], set[str], dict[str, str]]:
+        """Show the checker what is new.
+
+        Returns the ledger, key → status; who of `asked` is on the list; and approval → key that used it.
+        """
         kernel = self.processes[0].kernel
         self.vendor.arrive()
-        entries, statuses, refused = await kernel.store.read(
-            lambda c: (entries_after(c, self.seen), statuses_in(c), kernel.suppression.check(c, asked))
+        entries, statuses, refused, used = await kernel.store.read(
+            lambda c: (
+                entries_after(c, self.seen),
+                statuses_in(c),
+                kernel.suppression.check(c, asked),
+                uses_in(c),
+            )
         )
         self.seen += len(entries)
         self.checker.entries(entries)
         self.checker.commits(self.vendor.log[self.shown :], self.acts)
         self.shown = len(self.vendor.log)
         self.checker.statuses(statuses, self.vendor.coming)
-        return statuses, set(refused)
+        return statuses, set(refused), used
 
 
 @dataclass(frozen=True)
@@ -286,6 +294,12 @@ def statuses_in(connection: sa.Connection) -> dict[str, str]:
         row.key: row.status
         for row in connection.execute(sa.select(ledger_table.c.key, ledger_table.c.status))
     }
+
+
+def uses_in(connection: sa.Connection) -> dict[str, str]:
+    """Approval → key of the effect that used it; each covers one effect in here."""
+    items = connection.execute(sa.select(approval_item.c.approval_id, approval_item.c.used_by))
+    return {row.approval_id: row.used_by for row in items}
 
 
 @asynccontextmanager

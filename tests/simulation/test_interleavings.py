@@ -61,7 +61,7 @@ async def interleave(world: Installation, seed: int) -> None:
     outcomes: dict[str, Outcome] = await scheduler.run(submissions)
     for process in world.processes:
         process.wire.plan = []
-    statuses, _ = await world.check()
+    statuses, *_ = await world.check()
     told = f"seed {seed}: {scheduler.order} {outcomes} {world.checker.found}"
     assert world.checker.found.nothing, told
     assert [one.status for one in outcomes.values()].count("applied") <= 1, told

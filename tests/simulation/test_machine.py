@@ -41,6 +41,7 @@ SECRET = {"x-swarm-secret": "sandbox-instantly-secret"}
 # Which webhooks stop somebody: one that asks for it, and an answer that does.
 HOOKS = {"lead_unsubscribed": True, "reply_received": True, "email_bounced": False, "email_sent": False}
 UNSURE = {"claimed": "in_doubt"}
+ORDER = {"applied": 1, "replayed": 2}
 
 SCOPES = ("all", "campaign:c1", "vendor:ghl")
 What = tuple[str, str, int]  # kind, person, time
@@ -239,7 +240,8 @@ class History(RuleBasedStateMachine):
 
         outcomes = self.run(both())
         assert [outcome.status for outcome in outcomes].count("applied") <= 1
-        for outcome in sorted(outcomes, key=lambda one: one.status in {"applied", "replayed"}):
+        # Whichever process was the first: it was refused, it was done, and then it had been done already.
+        for outcome in sorted(outcomes, key=lambda one: ORDER.get(one.status, 0)):
             self.ended(what, 1, effect.approval, outcome, right | also)
 
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────
@@ -366,11 +368,12 @@ class History(RuleBasedStateMachine):
     def sound(self) -> None:
         """Nothing lost, doubled or done after a stop; the ledger as the model says; every opt-out in every spelling."""
         asked = [spelled(who, spelling) for who in sorted(self.model.suppressed) for spelling in SPELLINGS]
-        statuses, refused = self.run(self.world.check(asked))
+        statuses, refused, used = self.run(self.world.check(asked))
         assert self.world.checker.found.nothing, self.world.checker.found
         self.model.held = {commit.key for commit in self.world.vendor.log} | self.world.vendor.coming
         assert {key: UNSURE.get(status, status) for key, status in statuses.items()} == self.model.status
         assert refused == set(asked)
+        assert used == {given: approved.used_by for given, approved in self.model.yes.items()}
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────
     def heal(self) -> None:
