@@ -13,6 +13,7 @@ from shared.errors import Invalid
 from shared.pipeline_schema import campaign_lead
 from shared.sql import among, run, value
 
+EMAIL, PROFILE = "email:", "profile:"  # how the keys begin that a lead is known by
 NAMED = "SELECT lead_id FROM lead_key WHERE key IN"
 ENROLLED = "SELECT lead_id FROM campaign_lead WHERE email IN"
 OF_CONTACT = "SELECT lead_id FROM campaign_lead WHERE contact_ref = ? LIMIT 1"
@@ -30,7 +31,7 @@ def exact(email: str) -> str:
 
 def lead_named(connection: sa.Connection, name: str) -> str:
     """The id of the lead with this address or profile, or ""."""
-    keys = [f"email:{exact(name)}", f"profile:{linkedin_url(name)}"]
+    keys = [f"{EMAIL}{exact(name)}", f"{PROFILE}{linkedin_url(name)}"]
     return next((str(row["lead_id"]) for row in among(connection, NAMED, keys)), "")
 
 

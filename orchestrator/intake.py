@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from orchestrator import forgotten, stops
 from orchestrator.app import App
-from orchestrator.identity import lead_named
+from orchestrator.identity import EMAIL, PROFILE, lead_named
 from orchestrator.normalise import merge, to_lead
 from shared.clock import iso
 from shared.lead import Lead
@@ -89,8 +89,8 @@ def know_as(connection: sa.Connection, lead_id: str, keys: Sequence[str]) -> Non
 
 
 def _keys(found: Lead) -> list[str]:
-    keys = [f"profile:{found.linkedin_url}"] if found.linkedin_url else []
-    return [*keys, f"email:{found.email}"] if found.email else keys
+    keys = [f"{PROFILE}{found.linkedin_url}"] if found.linkedin_url else []
+    return [*keys, f"{EMAIL}{found.email}"] if found.email else keys
 
 
 def take_in(

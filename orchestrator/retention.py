@@ -11,7 +11,7 @@ request      requests of people that are done              login   ended session
 A batch at a time, each in a transaction of its own; it may be stopped anywhere and done again.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,13 +23,23 @@ import sqlalchemy as sa
 
 from orchestrator import stores
 from orchestrator.app import App
+from orchestrator.identity import EMAIL, PROFILE
 from orchestrator.privacy_rules import Aged, Retention
 from orchestrator.subject import Subject
 from shared.audit import Entry, append
 from shared.clock import iso
 from shared.effect import Json
 from shared.kernel import Kernel
-from shared.pipeline_schema import campaign, campaign_lead, event, lead, privacy_request, referral, stop
+from shared.pipeline_schema import (
+    campaign,
+    campaign_lead,
+    event,
+    lead,
+    lead_key,
+    privacy_request,
+    referral,
+    stop,
+)
 from shared.schema import effect, inbound, login_link, session
 
 MOST_BATCHES = 50  # of one kind in one run: what is left is due the next time
@@ -91,9 +101,16 @@ def at_rest() -> Iterator[sa.ColumnElement[bool]]:
         campaign.c.state.not_in(("completed", "rejected", "superseded", "failed", "simulated")),
         campaign_lead.c.state.not_in(("stopped", "held", "refused", "failed")),
     )
-    stopping = sa.exists().where(stop.c.target == lead.c.email, stop.c.state == "open")
-    acting = sa.exists().where(effect.c.target == lead.c.email, effect.c.status.in_(("claimed", "in_doubt")))
+    stopping = _under(stop.c.target, stop.c.state == "open")
+    acting = _under(effect.c.target, effect.c.status.in_(("claimed", "in_doubt")))
     yield from (~running, ~stopping, ~acting)
+
+
+def _under(target: sa.Column[str], which: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Whether there is such a row under the lead's address, or under another that it was known by."""
+    mine = (lead_key.c.lead_id == lead.c.id, lead_key.c.key.startswith(EMAIL))
+    other = sa.exists().where(*mine, target == sa.func.substr(lead_key.c.key, len(EMAIL) + 1), which)
+    return sa.or_(sa.exists().where(target == lead.c.email, which), other)
 
 
 def _rows(name: Aged, before: str) -> list[sa.Select[Any]]:
@@ -189,12 +206,21 @@ def _together(connection: sa.Connection, ids: tuple[str, ...]) -> Subject:
         campaign_lead.c.lead_id.in_(ids)
     )
     enrolled = list(connection.execute(mine))
-    addresses = dict.fromkeys([row.email for row in (*known, *enrolled) if row.email])
-    contacts = tuple(dict.fromkeys(row.contact_ref for row in enrolled if row.contact_ref))
-    profiles = [
-        row.linkedin_url.removeprefix("https://").removeprefix("www.") for row in known if row.linkedin_url
-    ]
-    return Subject(ids, tuple(addresses), tuple(profiles), references={"crm": contacts} if contacts else {})
+    names = connection.execute(sa.select(lead_key.c.key).where(lead_key.c.lead_id.in_(ids))).scalars().all()
+    addresses = [row.email for row in (*known, *enrolled)] + _of_kind(names, EMAIL)
+    profiles = [row.linkedin_url for row in known] + _of_kind(names, PROFILE)
+    paths = [one.removeprefix("https://").removeprefix("www.") for one in profiles]
+    contacts = _once([row.contact_ref for row in enrolled])
+    return Subject(ids, _once(addresses), _once(paths), references={"crm": contacts} if contacts else {})
+
+
+def _of_kind(names: Sequence[str], kind: str) -> list[str]:
+    return [name.removeprefix(kind) for name in names if name.startswith(kind)]
+
+
+def _once(found: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in their order, without the empty one."""
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _note(connection: sa.Connection, name: Aged, count: int, now: datetime) -> None:

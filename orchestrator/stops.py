@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from orchestrator.identity import addresses_of, at_domain, lead_of_address
+from orchestrator.identity import EMAIL, addresses_of, at_domain, lead_of_address
 from shared.address import ascii_domain, bare, registrable
 from shared.clock import iso
 from shared.effect import canonical, digest
@@ -33,7 +33,6 @@ log = logger("stops")
 
 # Asked for once more after so long, although nothing seems to have changed: it costs little.
 STALE = timedelta(hours=1)
-EMAIL = "email:"  # how a lead's key begins that is an address
 OF_AN_ADDRESS = frozenset({BOUNCED})  # reasons that say nothing about the person
 SWEPT = 500  # people at a time
 UNTOUCHED = ("stopped", "simulated")

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator.identity import addresses_of, exact, lead_named, lead_of_address
+from orchestrator.identity import EMAIL, PROFILE, addresses_of, exact, lead_named, lead_of_address
 from orchestrator.intake import read_leads
 from orchestrator.normalise import lead_id
 from shared.address import DOTLESS, read_address
@@ -137,7 +137,7 @@ def subject_of(connection: sa.Connection, who: str) -> Subject:
     addresses = dict.fromkeys([given] if given else [])
     for one in found.values():
         addresses |= dict.fromkeys(addresses_of(connection, one.email or given, one.id))
-        addresses |= dict.fromkeys(_keys(connection, one.id, "email:"))
+        addresses |= dict.fromkeys(_keys(connection, one.id, EMAIL))
     addresses |= dict.fromkeys(addresses_of(connection, given, "") if given else ())
     addresses |= dict.fromkeys(_broad(one) for one in list(addresses) if one)
     mine = tuple(one for one in addresses if one)
@@ -168,7 +168,7 @@ def _described(connection: sa.Connection, leads: tuple[Lead, ...], addresses: tu
     ids = tuple(one.id for one in leads)
     profiles = [one.linkedin_url for one in leads]
     for identifier in ids:
-        profiles += _keys(connection, identifier, "profile:")
+        profiles += _keys(connection, identifier, PROFILE)
     phones = ("".join(filter(str.isdigit, one.phone)) for one in leads)
     return Subject(
         lead_ids=ids,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import forgotten, privacy, retention, stores, traces
+from orchestrator import forgotten, intake, privacy, retention, stops, stores, traces
 from orchestrator.app import App
 from orchestrator.commands.terminal import operator
+from orchestrator.identity import EMAIL
 from orchestrator.intake import read_leads
 from orchestrator.normalise import lead_id
 from orchestrator.processing_record import record
@@ -278,6 +279,20 @@ async def test_people_are_over_their_time_by_what_came_of_them(
     assert not any(one.count for one in await retention.due(live_kernel, app.rules.privacy.retention))
     assert (await live_kernel.audit.verify()).ok
     assert campaign_id
+
+
+async def test_an_address_that_somebody_was_known_by_before_goes_with_them(live_kernel: Kernel) -> None:
+    app, old = alone(live_kernel), "anna@former.com"
+    _, _ = await planned(app, [ANNA])
+    await put(app, sa.update(campaign).values(state="completed"))
+    await live_kernel.store.write(lambda c: intake.know_as(c, ANNA.id, [f"{EMAIL}{old}"]))
+    await stops.suppress(live_kernel, old, reason="asked", source="test", actor="test")
+    await _aged(app, ANNA, 5_000)
+    assert await retention.apply(app) == {}  # the vendors are still to be told
+    await put(app, sa.update(stop).values(state="confirmed"))
+    assert await retention.apply(app) == {"uncontacted": 1}
+    assert await rows(app, sa.select(stop)) == []
+    assert await live_kernel.store.read(lambda c: live_kernel.suppression.check(c, [old]))
 
 
 async def test_nobody_is_removed_while_their_campaign_runs(live_kernel: Kernel) -> None:
