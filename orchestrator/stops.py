@@ -11,7 +11,7 @@ counts only if nobody can have been added behind its back: not while an addition
 asked for again when something has changed since is opened again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -109,20 +109,28 @@ def follow_in(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]
     For leads that were merged, or that an address was found for. A bounce is the address's own matter. Returns how
     many addresses were added.
     """
+    added = 0
+    for address, reason in _unreached(kernel, connection, lead_ids):
+        # What says nothing new opens no stop: the sweep would do so again and again.
+        if kernel.suppression.add_in(connection, address, reason=reason, source="another address"):
+            open_in(connection, address, reason, kernel.clock.now(), anew=True)
+            added += 1
+    return added
+
+
+def _unreached(kernel: Kernel, connection: sa.Connection, lead_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Addresses of people who opted out at another one, with the reason."""
     keys = (lead_key.c.lead_id.in_(lead_ids), lead_key.c.key.startswith(EMAIL))
     known: dict[str, list[str]] = {}
     for row in connection.execute(sa.select(lead_key).where(*keys)):
         known.setdefault(row.lead_id, []).append(row.key.removeprefix(EMAIL))
-    added = 0
+    found = []
     for addresses in (several for several in known.values() if len(several) > 1):
         reasons = kernel.suppression.opted_out(connection, addresses)
         theirs = next((why for why in reasons.values() if why not in OF_AN_ADDRESS), "")
-        for address in (one for one in addresses if theirs and reasons.get(one, BOUNCED) in OF_AN_ADDRESS):
-            # What says nothing new opens no stop: the sweep would do so again and again.
-            if kernel.suppression.add_in(connection, address, reason=theirs, source="another address"):
-                open_in(connection, address, theirs, kernel.clock.now(), anew=True)
-                added += 1
-    return added
+        others = (one for one in addresses if reasons.get(one, BOUNCED) in OF_AN_ADDRESS)
+        found += [(one, theirs) for one in others if theirs]
+    return found
 
 
 async def sweep(kernel: Kernel) -> int:
@@ -132,22 +140,37 @@ async def sweep(kernel: Kernel) -> int:
     that, through people of whom we know several addresses: an opt-out at one is an opt-out. Returns how many were
     stopped.
     """
-    await _paged(kernel, _several, follow_in)
-    return await _paged(kernel, _running, _swept)
+    await _paged(kernel, _several, _unreached, follow_in)
+    return await _paged(kernel, _running, _refused, _swept)
 
 
 async def _paged(
     kernel: Kernel,
     page: Callable[[sa.Connection, str], list[str]],
+    owing: Callable[[Kernel, sa.Connection, Sequence[str]], Sized],
     change: Callable[[Kernel, sa.Connection, Sequence[str]], int],
 ) -> int:
-    """Carry `change` out for page after page of names; returns what it came to."""
+    """Carry `change` out for each page of names to which something is owed; returns what it came to.
+
+    Most of the time nothing is, and whoever only looks keeps no writer waiting.
+    """
+
+    async def look(after: str) -> tuple[list[str], bool]:
+        def see(connection: sa.Connection) -> tuple[list[str], bool]:
+            names = page(connection, after)
+            return names, bool(owing(kernel, connection, names))
+
+        return await kernel.store.read(see)
+
+    async def carry_out(names: Sequence[str]) -> int:
+        return await kernel.store.write(lambda c: change(kernel, c, names))
+
     after, done = "", 0
     while True:
-        names = await kernel.store.read(lambda c, after=after: page(c, after))  # type: ignore[misc]  # mypy can't infer it
+        names, owed = await look(after)
         if not names:
             return done
-        done += await kernel.store.write(lambda c, names=names: change(kernel, c, names))  # type: ignore[misc]  # as above
+        done += await carry_out(names) if owed else 0
         after = names[-1]
 
 
@@ -165,10 +188,13 @@ def _running(connection: sa.Connection, after: str) -> list[str]:
     return list(connection.execute(there.distinct().order_by(campaign_lead.c.email).limit(SWEPT)).scalars())
 
 
+def _refused(kernel: Kernel, connection: sa.Connection, emails: Sequence[str]) -> list[str]:
+    """Those who are on the list."""
+    return [one for one, why in kernel.suppression.check(connection, emails).items() if why == "suppressed"]
+
+
 def _swept(kernel: Kernel, connection: sa.Connection, emails: Sequence[str]) -> int:
-    refused = [
-        one for one, why in kernel.suppression.check(connection, emails).items() if why == "suppressed"
-    ]
+    refused = _refused(kernel, connection, emails)
     for email in refused:
         open_in(connection, email, "on an imported list", kernel.clock.now(), anew=True)
     return len(refused)

@@ -1,8 +1,10 @@
 """A bounce is the address's own matter; what its person asks for afterwards counts everywhere."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 import sqlalchemy as sa
 
@@ -17,7 +19,7 @@ from shared.pipeline_schema import stop
 from shared.ports import ContactView
 from shared.spool import Kept
 from shared.suppression import BOUNCED, Listed
-from tests.orchestrator.world import alone, approved, launched, people, put, rows, world
+from tests.orchestrator.world import alone, approved, launched, people, planned, put, rows, world
 
 A, B = "person1@corp1.com", "person1@elsewhere.example"
 
@@ -151,3 +153,14 @@ async def test_a_mark_at_their_other_address_opens_the_stop_of_a_bounce_only_onc
     await put(app, sa.update(stop).values(state="confirmed", confirmed_at=at))
     await stops.sweep(live_kernel)
     assert {row.state for row in await rows(app, sa.select(stop))} == {"confirmed"}
+
+
+async def test_a_sweep_that_finds_nothing_waits_for_no_writer(live_kernel: Kernel) -> None:
+    app = await bounced_at_a_and_known_at_b(live_kernel)
+    await planned(app, people(2, start=5))
+    over = threading.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(live_kernel.store.write, lambda _: over.wait(20))
+        with anyio.fail_after(10):
+            assert await stops.sweep(live_kernel) == 0
+        over.set()
