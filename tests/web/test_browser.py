@@ -170,8 +170,11 @@ async def asked(live_kernel: Kernel) -> App:
     return app
 
 
-async def test_whom_answers_name_is_taken_in_and_is_mailed_nothing(asked: App, tmp_path: Path) -> None:
-    async with _browsing(asked) as (url, page):
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_whom_answers_name_is_taken_in_and_is_mailed_nothing(
+    asked: App, tmp_path: Path, width: int
+) -> None:
+    async with _browsing(asked, width=width) as (url, page):
         await _log_in(page, f"{url}/handoffs")
         anna = page.locator(".handoff", has_text="anna.kunze@corp1.com")
         await anna.get_by_text("What they wrote").click()
@@ -188,9 +191,11 @@ async def test_whom_answers_name_is_taken_in_and_is_mailed_nothing(asked: App, t
         await bob.get_by_label("Their address").fill("bob.ray@corp1.com")
         await take.click()
         await bob.get_by_role("link", name="their page").wait_for()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
         await page.screenshot(path=str(tmp_path / "taken.png"), full_page=True)
         await bob.get_by_role("link", name="their page").click()
         assert "bob.ray@corp1.com" in await page.inner_text("main")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
         await page.screenshot(path=str(tmp_path / "lead.png"), full_page=True)
     made = {row.email for row in await rows(asked, sa.select(lead))}
     assert made == {"anna.kunze@corp1.com", "bob.ray@corp1.com"}
