@@ -8,7 +8,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from orchestrator import catching_up, handling, lists, opting_out, stopping, stops
+from orchestrator import catching_up, handling, intake, lists, opting_out, stopping, stops
 from orchestrator.app import App
 from orchestrator.intake import know_as, write_lead
 from servers.ghl.events import parse
@@ -82,6 +82,30 @@ async def test_a_mark_in_the_crm_after_a_bounce_stops_the_person_and_asks_the_ve
         await handling.handle(it.app, replace(tagged(one.email), id="again"))
         assert await catching_up.stop_all(it.app, [contact]) == 0
         assert {row.state for row in await rows(it.app, sa.select(stop))} == {"confirmed"}
+
+
+@pytest.mark.requirement("I4", "U8")
+async def test_a_file_that_brings_another_address_of_theirs_brings_nobody_to_write_to(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as it:
+        (one,) = people(1)
+        _, campaign_id = await approved(it.app, [one])
+        assert await launched(it.app, campaign_id) == "live"
+        await handling.handle(it.app, bounce(one.email))
+        link = opting_out.links(it.kernel).token(one.email, campaign_id)
+        assert await opting_out.opt_out(it.app, link)
+        file = it.kernel.settings.home / "later.csv"
+        file.write_text(f"linkedInProfileUrl,email\n{one.linkedin_url},{B}\n", encoding="utf-8")
+        assert (await intake.import_path(it.app, str(file))).merged == 1
+        assert await why(it.kernel, B) == await why(it.kernel, one.email) == "unsubscribed"
+        assert set(await it.kernel.store.read(lambda c: it.kernel.suppression.check(c, [one.email, B]))) == {
+            one.email,
+            B,
+        }
+        await stopping.work(it.app)
+        assert {row.target for row in await rows(it.app, sa.select(stop))} == {one.email, B}
+        assert sorted(await it.wrote("instantly", "block")) == sorted([one.email, B])
 
 
 async def test_bounces_that_come_back_from_the_crm_hold_no_company(live_kernel: Kernel) -> None:
