@@ -17,6 +17,7 @@ from shared.errors import Invalid
 from shared.event import EventType
 from shared.pipeline_schema import campaign, campaign_lead, run
 from shared.ports import ContactRecord
+from shared.switches import MAILBOX
 from shared.telemetry import correlated, logger
 
 log = logger("marks")
@@ -47,7 +48,8 @@ def note_in(connection: sa.Connection, lead_id: str, campaign_id: str, what: Tol
 async def work(app: App, what: Told, later: Later) -> int:
     """Tell the CRM about the next few people. Returns how many. While all stands still, nobody is asked about."""
     safety = await app.kernel.switches.now()
-    if safety.killed or safety.read_only or any(not p.scope.startswith("campaign:") for p in safety.pauses):
+    some = ("campaign:", MAILBOX)  # of which the CRM may be told
+    if safety.killed or safety.read_only or any(not p.scope.startswith(some) for p in safety.pauses):
         return 0
     rows = [row for row in await app.kernel.store.read(lambda c: _next(c, what)) if later.due(_key(row))]
     for row in rows[:AT_ONCE]:

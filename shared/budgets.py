@@ -24,10 +24,11 @@ from shared.clock import Clock, iso
 from shared.effect import Effect
 from shared.errors import Invalid
 from shared.rampup import allowance
-from shared.schema import halt
+from shared.schema import halt, pause
 from shared.settings import Settings
 from shared.sql import run, value
 from shared.store import Store
+from shared.switches import MAILBOX
 
 SPENT = "SELECT amount FROM spend WHERE name=? AND day=?"
 SPEND = (
@@ -181,7 +182,10 @@ class Budgets:
             halt.c.rule.in_(self._ramp_up.step_back_on), halt.c.action != "alert", halt.c.at > since
         )
         held_back = connection.execute(lately.limit(1)).first() is not None
-        return allowance(self._ramp_up, now.date(), held_back=held_back)
+        stands = sa.or_(pause.c.until == "", pause.c.until > iso(now))
+        scopes = connection.execute(sa.select(pause.c.scope).where(pause.c.scope.startswith(MAILBOX), stands))
+        silent = {scope.removeprefix(MAILBOX).lower() for scope in scopes.scalars()}
+        return allowance(self._ramp_up, now.date(), held_back=held_back, silent=silent)
 
 
 def _mails(effect: Effect) -> int:

@@ -235,7 +235,7 @@ class Claims:
             return "read_only" if safety.read_only else ""
         if safety.killed:
             return "kill_switch"
-        pause = standing(safety, effect.vendor, effect.campaign, effect.session)
+        pause = standing(safety, effect.vendor, effect.campaign, effect.session, effect.mailboxes)
         halted = pause is not None and pause.kind == "halt"
         if safety.read_only and not halted:
             return "read_only"

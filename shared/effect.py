@@ -137,6 +137,13 @@ class Effect:
         return f"{self.vendor}.{self.action}"
 
     @property
+    def mailboxes(self) -> tuple[str, ...]:
+        """Mailboxes of ours that it would have write, as far as its content names them: one is enough for it."""
+        one, several = self.content.get("mailbox"), self.content.get("mailboxes")
+        named = (one, *several) if isinstance(several, list | tuple) else (one,)
+        return tuple(box for box in named if isinstance(box, str) and box)
+
+    @property
     def people(self) -> tuple[str, ...]:
         """Every address this effect reaches or writes about, whether or not `recipients` names it."""
         named = self.content.get("email")

@@ -5,7 +5,7 @@ for bounces or complaints it counts as one row younger. A domain has the reputat
 send from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from itertools import pairwise
 
@@ -14,10 +14,14 @@ from shared.sending_rules import Mailbox, RampUp, Row
 SETTLED_DAYS = 60  # after the last row's first day growth is over, whatever the table
 
 
-def allowance(rules: RampUp, today: date, *, held_back: bool = False) -> int:
-    """Mails that all mailboxes together may send today. `held_back`: there was a halt lately."""
+def allowance(
+    rules: RampUp, today: date, *, held_back: bool = False, silent: Collection[str] = frozenset()
+) -> int:
+    """Mails that all mailboxes together may send today. `held_back`: there was a halt lately; `silent` send none."""
     by_domain: dict[str, list[int]] = {}
     for mailbox in rules.mailboxes:
+        if mailbox.address.lower() in silent:
+            continue
         domain = mailbox.address.rpartition("@")[2].lower()
         by_domain.setdefault(domain, []).append(mails(rules, mailbox, today, held_back=held_back))
     return sum(sum(sorted(boxes, reverse=True)[: rules.mailboxes_per_domain]) for boxes in by_domain.values())

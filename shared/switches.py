@@ -8,6 +8,7 @@ process. A flag file beside the database stops the system when the database itse
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ KILL_PATIENCE = (
 )
 SWITCHES = "SELECT name, is_on, reason, at, epoch FROM switch"
 PAUSES = "SELECT scope, kind, reason, actor, at, until FROM pause ORDER BY scope"
+MAILBOX = "mailbox:"  # scope of a mailbox of ours, by its address in lower case
 LONGEST_FLAG = 1_000  # bytes that are read of a flag file
 Kind = Literal["pause", "halt"]
 Raised = tuple[str, int, int]  # a flag as it was at one moment: path, inode, time of writing
@@ -223,7 +225,7 @@ class Switches:
     async def pause(
         self, scope: str, *, actor: str, reason: str, kind: Kind = "pause", until: str = ""
     ) -> None:
-        """Make `all`, `vendor:ghl`, `campaign:42` or `session:phantombuster:7` stand still.
+        """Make `all`, `vendor:ghl`, `campaign:42`, `session:phantombuster:7` or `mailbox:me@ours.example` stand still.
 
         `until` is ISO 8601, empty for open-ended. Only ever tightens: what stands already and is stricter, or
         lasts longer, stays.
@@ -269,13 +271,27 @@ class Switches:
         return removed > 0
 
 
-def standing(safety: Safety, vendor: str, campaign: str, session: str = "") -> Pause | None:
-    """The pause or halt that covers this vendor, campaign and session at the vendor, halts first."""
+def standing(
+    safety: Safety, vendor: str, campaign: str, session: str = "", mailboxes: Sequence[str] = ()
+) -> Pause | None:
+    """The pause or halt that covers this vendor, campaign and session at the vendor, halts first.
+
+    Those of `mailboxes` cover it where none is left to write from.
+    """
     if not safety.pauses:
         return None
     scopes = {"all", f"vendor:{vendor}", f"campaign:{campaign}", f"session:{vendor}:{session}"}
     covering = [entry for entry in safety.pauses if entry.scope in scopes]
+    silent = silenced(safety)
+    if mailboxes and all(box.lower() in silent for box in mailboxes):
+        covering += [silent[box.lower()] for box in mailboxes]
     return min(covering, key=lambda entry: entry.kind != "halt", default=None)
+
+
+def silenced(safety: Safety) -> dict[str, Pause]:
+    """Mailboxes of ours that stand still, by address."""
+    boxes = [entry for entry in safety.pauses if entry.scope.startswith(MAILBOX)]
+    return {entry.scope.removeprefix(MAILBOX).lower(): entry for entry in boxes}
 
 
 def _tighter(known: sa.Row[Any], kind: Kind, until: str) -> tuple[Kind, str]:

@@ -110,6 +110,14 @@ async def test_while_everything_stands_still_nobody_is_asked_about(tmp_path: Pat
         assert len(await rows(it.app, sa.select(effect))) == before
 
 
+async def test_a_mailbox_that_stands_still_keeps_nothing_from_the_crm(tmp_path: Path) -> None:
+    async with world(tmp_path) as it:
+        campaign_id = await _launched(it, 1, "contacted_due")
+        await it.kernel.switches.pause("mailbox:alex@sender.example", actor="test", reason="stop")
+        assert await marks.work(it.app, "contacted", _later(it)) == 1
+        assert await _told(it, campaign_id) == ["contacted"]
+
+
 async def test_an_answer_that_comes_while_the_first_mark_is_made_is_not_lost(live_kernel: Kernel) -> None:
     app = alone(live_kernel)
     await planned(app, people(1))

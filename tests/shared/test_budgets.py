@@ -247,6 +247,16 @@ async def test_after_a_halt_for_bounces_there_is_less(settings_for: Make, clock:
         assert await reasons(kernel, [enrolment(3, messages=35)]) == [""]
 
 
+async def test_a_mailbox_that_stands_still_adds_nothing(settings_for: Make, clock: HandClock) -> None:
+    old = [Mailbox(address=f"{name}@sender.example", started=date(2026, 1, 1)) for name in ("Alex", "sam")]
+    async with opened(capped(settings_for(**LIVE), RampUp(mailboxes=tuple(old))), clock) as kernel:
+        scope, actor = "mailbox:alex@sender.example", "ada"
+        await kernel.switches.pause(scope, actor=actor, reason="looked odd")
+        assert await reasons(kernel, [enrolment(1, messages=36), enrolment(2, messages=1)]) == ["limit", ""]
+        await kernel.switches.resume(scope, actor=actor, reason="looked well")
+        assert await reasons(kernel, [enrolment(3, messages=69)]) == [""]
+
+
 async def test_an_account_without_mailboxes_sends_nothing_and_an_emulator_anything(
     settings_for: Make, clock: HandClock
 ) -> None:

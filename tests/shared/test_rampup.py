@@ -64,6 +64,13 @@ def test_a_domain_counts_for_three_mailboxes_however_many_send_from_it() -> None
     assert allowance(rules, START) == 3 * 35 + 35
 
 
+def test_one_that_stands_still_sends_nothing_and_the_others_of_its_domain_no_more_than_they_may() -> None:
+    old = START - timedelta(days=100)
+    rules = RampUp(mailboxes=tuple(box(name, started=old) for name in ("A", "b", "c", "d")))
+    assert allowance(rules, START, silent={"a@sender.example"}) == 3 * 35
+    assert allowance(rules, START, silent={"a@sender.example", "b@sender.example"}) == 2 * 35
+
+
 def test_without_mailboxes_nothing_is_sent() -> None:
     assert allowance(RULES, START) == 0
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -308,3 +309,28 @@ async def test_a_session_that_stands_still_stops_what_uses_it_and_nothing_else(k
         for name in given
     }
     assert {name: one.reason or one.status for name, one in outcomes.items()} == given
+
+
+BOXES = ("Alex@sender.example", "sam@sender.example")
+
+
+@pytest.mark.parametrize(
+    ("content", "still", "ends"),
+    [
+        ({"mailboxes": BOXES}, ("alex@sender.example",), "applied"),
+        ({"mailboxes": BOXES}, ("alex@sender.example", "sam@sender.example"), "halted"),
+        ({"mailbox": BOXES[0]}, ("alex@sender.example",), "halted"),
+        ({"mailbox": BOXES[0]}, ("sam@sender.example",), "applied"),
+        ({"mailbox": 7, "mailboxes": "sam@sender.example"}, ("sam@sender.example",), "applied"),
+        ({"mailboxes": ()}, ("sam@sender.example",), "applied"),
+    ],
+)
+async def test_what_no_mailbox_is_left_for_does_not_happen(
+    kernel: Kernel, content: dict[str, Any], still: tuple[str, ...], ends: str
+) -> None:
+    for box in still:
+        await kernel.switches.pause(f"mailbox:{box}", actor="rule:complaint", reason="1", kind="halt")
+    outcome = await kernel.gate.submit(contact(content=content), Vendor())
+    assert (outcome.reason or outcome.status) == ends
+    stop = contact("q@corp.example", content=content, stops=True)
+    assert (await kernel.gate.submit(stop, Vendor())).status == "applied"
