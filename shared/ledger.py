@@ -242,11 +242,13 @@ class Ledger:
         vendor: str = "",
         campaign: str = "",
         correlation_id: str = "",
+        target: str = "",
         actions: Sequence[str] = (),
         limit: int = 100,
     ) -> list[Row]:
         """Newest first; of these `actions`, if any are named."""
         wanted = {"status": status, "vendor": vendor, "campaign": campaign, "correlation_id": correlation_id}
+        wanted["target"] = target
         return await self.store.read(lambda c: newest(c, limit=limit, actions=actions, **wanted))
 
     async def counts(self) -> dict[str, int]:

@@ -246,6 +246,14 @@ class Sequencer(Protocol):
         """Start again what was paused; needs an approval."""
         ...
 
+    async def pause_mailbox(self, mailbox: str, reason: str) -> Outcome:
+        """Have a mailbox of ours send nothing. Always allowed; confirmed by reading back."""
+        ...
+
+    async def resume_mailbox(self, mailbox: str, approval: str = "") -> Outcome:
+        """Let a mailbox send again that was paused here; needs an approval."""
+        ...
+
     async def remove_lead(self, email: str, reason: str) -> Outcome:
         """Take a person out of every campaign. Always allowed."""
         ...

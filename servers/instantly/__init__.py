@@ -1,6 +1,6 @@
 """Instantly: e-mail sequences. Provides the port "sequencer"."""
 
-from servers.instantly import effects, people, removal, replying, subscription
+from servers.instantly import effects, people, removal, replying, resting, subscription
 from servers.instantly.account import ACCOUNT, Options, open_instantly
 from servers.instantly.events import WEBHOOK
 from servers.instantly.sandbox import build
@@ -27,6 +27,8 @@ SERVER = Server(
         (ACCOUNT, "activate_campaign"): effects.find_started,
         (ACCOUNT, "resume_campaign"): effects.find_started,
         (ACCOUNT, "pause_campaign"): effects.find_paused,
+        (ACCOUNT, "pause_mailbox"): resting.find_paused,
+        (ACCOUNT, "resume_mailbox"): resting.find_resumed,
         (ACCOUNT, "remove_lead"): removal.find_removed,
         (ACCOUNT, "add_to_blocklist"): removal.find_blocked,
         (ACCOUNT, "send_reply"): replying.find_reply,

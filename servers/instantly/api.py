@@ -144,6 +144,20 @@ class InstantlyApi:
         """A page of sending accounts."""
         return await self._list("/accounts", cursor)
 
+    async def mailbox(self, email: str) -> Record:
+        """One sending account."""
+        return _record(await self.client.read("GET", f"{V2}/accounts/{_segment(email)}"))
+
+    async def pause_mailbox(self, permit: Permit, email: str) -> Record:
+        """Have it send nothing."""
+        path = f"{V2}/accounts/{_segment(email)}/pause"
+        return _written(await self.client.write(permit, "POST", path), "email")
+
+    async def resume_mailbox(self, permit: Permit, email: str) -> Record:
+        """Have it send again."""
+        path = f"{V2}/accounts/{_segment(email)}/resume"
+        return _written(await self.client.write(permit, "POST", path), "email")
+
     async def mailbox_days(self, emails: Sequence[str], first: str, last: str) -> tuple[Record, ...]:
         """What these mailboxes (1 to 200) did on each day, at most 31 of them. Unnamed, they are too many: 413."""
         params: dict[str, str | list[str]] = {"emails": list(emails), "start_date": first, "end_date": last}
@@ -224,10 +238,10 @@ def _records(answer: Answer) -> tuple[Record, ...]:
     return tuple(one for one in answer.data if isinstance(one, Mapping))
 
 
-def _written(answer: Answer) -> Record:
-    """The object a write made or changed; without its id it is not known whether it happened."""
+def _written(answer: Answer, named: str = "id") -> Record:
+    """The object a write made or changed; without its name it is not known whether it happened."""
     record = _record(answer, InDoubt)
-    if not isinstance(record.get("id"), str):
+    if not isinstance(record.get(named), str):
         raise InDoubt("Instantly did not say what it made", code="unreadable", status=answer.status)
     return record
 

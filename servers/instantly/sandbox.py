@@ -34,7 +34,7 @@ def build(state_file: Path | None = None, *, pace: float = PACE, clock: Clock | 
         sandbox.state.setdefault(kind, empty)
     traps = Traps(sandbox)
     mail = Mail(sandbox, traps, pace)
-    webhooks, workspace = Webhooks(sandbox, traps), Workspace(sandbox, traps)
+    webhooks, workspace = Webhooks(sandbox, traps), Workspace(sandbox, traps, mail.started)
     blocklist = Blocklist(sandbox, traps)
     sandbox.actions = {
         "run": mail.run,

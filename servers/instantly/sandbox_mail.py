@@ -2,7 +2,7 @@
 
 Who does what follows from a hash of the address, so a run repeats exactly. Time is compressed: a step's
 days are not waited for, unless `run` is told what time it is: then a message leaves only within its campaign's hours
-and after the delay. A message goes out only if at that moment the campaign is active, has a mailbox,
+and after the delay. A message goes out only if at that moment the campaign is active, has a mailbox that isn't paused,
 and neither the lead nor the block list says no. State changes at once and in order; only the webhooks take
 time.
 """
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import anyio
 
-from servers.instantly.sandbox_campaigns import ACTIVE, WORKSPACE
+from servers.instantly.sandbox_campaigns import ACTIVE, PAUSED, WORKSPACE
 from servers.instantly.sandbox_leads import apply_interest, blocked_values, blocks
 from servers.instantly.sandbox_requests import stamp
 from servers.instantly.sandbox_tempers import temper
@@ -135,7 +135,12 @@ class Mail:
 
     def _sending(self, campaign_id: str) -> bool:
         campaign = self.sandbox.state["campaigns"].get(campaign_id)
-        return campaign is not None and campaign["status"] == ACTIVE
+        return campaign is not None and campaign["status"] == ACTIVE and bool(self._senders_of(campaign))
+
+    def _senders_of(self, campaign: Mapping[str, Any]) -> list[str]:
+        """Its mailboxes but those that are paused."""
+        known = self.sandbox.state["workspace"]["mailboxes"]
+        return [box for box in campaign["email_list"] if known.get(box, {}).get("status") != PAUSED]
 
     def _send_due(
         self, campaign_id: str, *, first_only: bool = False, at: datetime | None = None
@@ -197,7 +202,8 @@ class Mail:
         self.sandbox.state["progress"][lead["id"]] = number
         variant = next(one for one in steps[number - 1]["variants"] if not one.get("v_disabled"))
         subject, body = (_resolved(variant[part], lead["payload"]) for part in ("subject", "body"))
-        mail = self._keep(lead, number, subject, body, ue_type=1)
+        boxes = self._senders_of(self.sandbox.state["campaigns"][lead["campaign"]])
+        mail = self._keep(lead, number, subject, body, boxes[number % len(boxes)], ue_type=1)
         lead["timestamp_last_contact"] = mail["timestamp_created"]
         if number == len(steps):
             lead["status"] = LEAD_COMPLETED
@@ -230,8 +236,9 @@ class Mail:
     ) -> dict[str, Any]:
         automatic = kind == "auto_reply_received"
         subject = f"{'Automatic reply' if automatic else 'Re'}: {mail['subject']}"
+        said = html.escape(text)
         reply = self._keep(
-            lead, int(mail["step"]), subject, html.escape(text), ue_type=2, automatic=automatic
+            lead, int(mail["step"]), subject, said, mail["eaccount"], ue_type=2, automatic=automatic
         )
         lead["email_reply_count"] += not automatic
         if stops and not automatic:
@@ -251,14 +258,13 @@ class Mail:
         step: int,
         subject: str,
         body: str,
+        mailbox: str,
         *,
         ue_type: int,
         automatic: bool = False,
     ) -> dict[str, Any]:
         """A message as `GET /emails` shows it."""
-        campaign = self.sandbox.state["campaigns"][lead["campaign"]]
         received, now = ue_type == 2, stamp(self.sandbox.clock.now())
-        mailbox = campaign["email_list"][step % len(campaign["email_list"])]
         identifier = str(uuid.uuid4())
         mail = {
             "id": identifier,

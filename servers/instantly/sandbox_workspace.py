@@ -1,6 +1,6 @@
 """The emulator's workspace: its settings, its mailboxes with their figures, and checking of addresses, which costs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from servers.instantly.sandbox_campaigns import WORKSPACE
+from servers.instantly.sandbox_campaigns import PAUSED, WORKSPACE
 from servers.instantly.sandbox_requests import RefusedError, check, guarded, json_body, page_of, stamp
 from servers.instantly.sandbox_traps import Traps
 from shared.sandbox import Sandbox
@@ -19,14 +19,16 @@ DAILY_FIGURES = (
     *("unique_replies", "replies_automatic", "unique_replies_automatic", "clicks", "unique_clicks"),
 )
 CREDITS = 1_000
+CONNECTED = 1  # PAUSED is the same number as a campaign's
 
 
 class Workspace:
-    """What is neither campaign, lead nor mail."""
+    """What is neither campaign, lead nor mail. `started` is told when a campaign may go on sending."""
 
-    def __init__(self, sandbox: Sandbox, traps: Traps) -> None:
+    def __init__(self, sandbox: Sandbox, traps: Traps, started: Callable[[str], None]) -> None:
         self.sandbox = sandbox
         self.traps = traps
+        self.tell_started = started
         self.started = stamp(sandbox.clock.now())
 
     def routes(self) -> list[Route]:
@@ -35,6 +37,9 @@ class Workspace:
         return [
             Route(f"{root}/workspaces/current", guarded(self._current, traps), methods=["GET"]),
             Route(f"{root}/accounts", guarded(self._accounts, traps), methods=["GET"]),
+            Route(f"{root}/accounts/{{email}}", guarded(self._account, traps), methods=["GET"]),
+            Route(f"{root}/accounts/{{email}}/pause", guarded(self._pause, traps), methods=["POST"]),
+            Route(f"{root}/accounts/{{email}}/resume", guarded(self._resume, traps), methods=["POST"]),
             Route(f"{root}/accounts/analytics/daily", guarded(self._daily, traps), methods=["GET"]),
             Route(f"{root}/accounts/warmup-analytics", guarded(self._warmup, traps), methods=["POST"]),
             Route(f"{root}/email-verification", guarded(self._verify, traps), methods=["POST"]),
@@ -65,26 +70,54 @@ class Workspace:
         self.sandbox.save()
         return dict(state)
 
+    async def _account(self, request: Request) -> Response:
+        return JSONResponse(self._shown(self._known(request)))
+
+    async def _pause(self, request: Request) -> Response:
+        return self._turned(self._known(request), "pause_account", PAUSED)
+
+    async def _resume(self, request: Request) -> Response:
+        email = self._known(request)
+        answer = self._turned(email, "resume_account", CONNECTED)
+        for campaign in self.sandbox.state["campaigns"].values():
+            if email in campaign["email_list"]:
+                self.tell_started(campaign["id"])
+        return answer
+
+    def _turned(self, email: str, action: str, status: int) -> Response:
+        self.sandbox.state["workspace"]["mailboxes"].setdefault(email, {})["status"] = status
+        self.sandbox.record(action, email)
+        return JSONResponse(self._shown(email))
+
+    def _known(self, request: Request) -> str:
+        """Its address. What a campaign sends from is connected, too."""
+        email = str(request.path_params["email"])
+        state = self.sandbox.state
+        used = (box for campaign in state["campaigns"].values() for box in campaign["email_list"])
+        if email not in {*MAILBOXES, *state["workspace"]["mailboxes"], *used}:
+            raise RefusedError(404, "Account not found")
+        return email
+
+    def _shown(self, email: str) -> dict[str, Any]:
+        return {
+            "email": email,
+            "timestamp_created": self.started,
+            "timestamp_updated": self.started,
+            "first_name": "Sandbox",
+            "last_name": "Sender",
+            "organization": WORKSPACE,
+            "status": CONNECTED,
+            "warmup_status": 1,
+            "provider_code": 2,
+            "setup_pending": False,
+            "is_managed_account": False,
+            "daily_limit": 30,
+            **self.sandbox.state["workspace"]["mailboxes"].get(email, {}),
+        }
+
     async def _accounts(self, request: Request) -> Response:
         sick = self.sandbox.state["workspace"]["mailboxes"]
-        accounts = [
-            {
-                "email": email,
-                "timestamp_created": self.started,
-                "timestamp_updated": self.started,
-                "first_name": "Sandbox",
-                "last_name": "Sender",
-                "organization": WORKSPACE,
-                "status": 1,
-                "warmup_status": 1,
-                "provider_code": 2,
-                "setup_pending": False,
-                "is_managed_account": False,
-                "daily_limit": 30,
-                **sick.get(email, {}),
-            }
-            for email in dict.fromkeys((*MAILBOXES, *sick))
-        ]
+        accounts = [self._shown(email) for email in dict.fromkeys((*MAILBOXES, *sick))]
         query = request.query_params
         page = page_of(accounts, query.get("limit"), query.get("starting_after", ""), self.traps, "email")
         return JSONResponse(page)

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from servers.instantly import effects, mailboxes, missed, people, readiness, removal, replying, subscription
+from servers.instantly import (
+    effects,
+    mailboxes,
+    missed,
+    people,
+    readiness,
+    removal,
+    replying,
+    resting,
+    subscription,
+)
 from servers.instantly.account import Instantly, refuse_simulated
 from servers.instantly.inspection import CampaignDetail, inspect
 from servers.instantly.views import (
@@ -38,6 +48,7 @@ from shared.tool import reads, writes
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(max_length=500)]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Mailbox = Annotated[Email, Field(min_length=3)]
 Values = Annotated[Sequence[Email], Field(min_length=1, max_length=removal.MAX_BLOCKED)]
 People = Annotated[Sequence[Enrollment], Field(min_length=1, max_length=10_000)]
 
@@ -204,6 +215,23 @@ async def resume_campaign(
     )
 
 
+@writes("Pause a mailbox", stops=True)
+async def pause_mailbox(
+    instantly: Instantly, mailbox: Mailbox, reason: Reason, idempotency_key: Key = ""
+) -> Outcome:
+    """Have a mailbox of ours send nothing, for any campaign. `applied` means that Instantly shows it as paused."""
+    del idempotency_key  # each call is a stop of its own, answered by the account as it is
+    return await resting.pause_mailbox(instantly, mailbox, reason)
+
+
+@writes("Resume a mailbox", destructive=True)
+async def resume_mailbox(
+    instantly: Instantly, mailbox: Mailbox, approval: Key = "", idempotency_key: Key = ""
+) -> Outcome:
+    """Let a mailbox send again that was paused here. Needs the yes of the person who cleared what stopped it."""
+    return await resting.resume_mailbox(instantly, mailbox, approval, idempotency_key)
+
+
 @writes("Take a person out", destructive=True, stops=True)
 async def remove_lead(
     instantly: Instantly, email: Email, reason: Reason, idempotency_key: Key = ""
@@ -257,10 +285,14 @@ TOOLS = (
     activate_campaign,
     pause_campaign,
     resume_campaign,
+    pause_mailbox,
+    resume_mailbox,
     remove_lead,
     add_to_blocklist,
     send_reply,
     ensure_webhooks,
 )
 # What programs of ours ask for, and a model rarely has use for.
-TOOLSETS: Mapping[str, tuple[str, ...]] = {"sync": ("list_missed_events",)}
+TOOLSETS: Mapping[str, tuple[str, ...]] = {
+    "sync": ("list_missed_events", "pause_mailbox", "resume_mailbox"),
+}

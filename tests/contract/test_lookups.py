@@ -289,6 +289,19 @@ async def resumed(world: instantly_world.World, who: str) -> Act:
     return partial(instantly.resume_campaign.function, world.instantly, ref, who, approval)
 
 
+async def silenced(world: instantly_world.World, who: str) -> Act:
+    await world.act("workspace", mailbox=f"{who}@ours.example", status=1)
+    return partial(instantly.pause_mailbox.function, world.instantly, f"{who}@ours.example", "asked")
+
+
+async def heard_again(world: instantly_world.World, who: str) -> Act:
+    await (await silenced(world, who))()
+    box = f"{who}@ours.example"
+    return partial(
+        instantly.resume_mailbox.function, world.instantly, box, await world.approve(mailboxes=[box])
+    )
+
+
 async def removed(world: instantly_world.World, who: str) -> Act:
     await a_campaign(world, who)
     return partial(instantly.remove_lead.function, world.instantly, f"kim@{who}.example", "asked")
@@ -327,6 +340,9 @@ INSTANTLY = (
     Case(("instantly", "activate_campaign"), "POST", "/activate$", activated),
     Case(("instantly", "pause_campaign"), "POST", "/pause$", paused, also=unread("/campaigns/")),
     Case(("instantly", "resume_campaign"), "POST", "/activate$", resumed),
+    # The first read tells how it stood before.
+    Case(("instantly", "pause_mailbox"), "POST", "/pause$", silenced, also=unread("/accounts/", skip=1)),
+    Case(("instantly", "resume_mailbox"), "POST", "/resume$", heard_again, also=unread("/accounts/", skip=1)),
     Case(
         ("instantly", "remove_lead"),
         "DELETE",

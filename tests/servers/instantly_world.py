@@ -76,10 +76,12 @@ class World:
         people: Iterable[Enrollment] = (),
         draft: CampaignDraft = DRAFT,
         replies: Iterable[ReplyMessage] = (),
+        mailboxes: Iterable[str] = (),
     ) -> str:
-        """A person's yes to these enrollments and answers, and to starting and resuming the campaign as drafted."""
+        """A person's yes to all of these, and to starting and resuming the campaign as drafted."""
         items = [Item("instantly.add_lead", fingerprint(one)) for one in people]
         items += [Item("instantly.send_reply", fingerprint(one)) for one in replies]
+        items += [Item("instantly.resume_mailbox", fingerprint({"mailbox": one})) for one in mailboxes]
         start = fingerprint(draft)
         items += [Item("instantly.activate_campaign", start), Item("instantly.resume_campaign", start)]
 

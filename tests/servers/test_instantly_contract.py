@@ -30,6 +30,9 @@ LIVE_CALLS = {
     ("GET", "/block-lists-entries"),
     ("GET", "/emails"),
     ("GET", "/accounts"),
+    ("GET", "/accounts/{email}"),
+    ("POST", "/accounts/{email}/pause"),
+    ("POST", "/accounts/{email}/resume"),
     ("GET", "/webhooks"),
     ("POST", "/webhooks"),
     ("PATCH", "/webhooks/{id}"),
@@ -77,6 +80,9 @@ async def journey(world: World) -> None:
     await tools.update_campaign.function(instantly, ref, later)
     await tools.resume_campaign.function(instantly, ref, "c-1", await world.approve(draft=later))
     await tools.pause_campaign.function(instantly, ref, "done")
+    box = DRAFT.mailboxes[0]
+    await tools.pause_mailbox.function(instantly, box, "done")
+    await tools.resume_mailbox.function(instantly, box, await world.approve(mailboxes=[box]))
     await tools.remove_lead.function(instantly, everyone[0].email, "asked")
     await tools.add_to_blocklist.function(instantly, [everyone[0].email, "other.example"], "asked")
     await tools.list_blocklist.function(instantly, search="other")
@@ -107,7 +113,8 @@ async def test_every_request_and_answer_of_a_journey_is_as_published(
         validate_response(spec, one.method, one.path, one.status, one.answered)
         if one.sent is not None:
             validate_request(spec, one.method, one.path, one.sent)
-        short = "/".join("{id}" if len(part) == 36 else part for part in one.path.split("/")[3:])
+        plain = ("{email}" if "@" in part else part for part in one.path.split("/")[3:])
+        short = "/".join("{id}" if len(part) == 36 else part for part in plain)
         seen.add((one.method, f"/{short}"))
     assert seen >= LIVE_CALLS
 
@@ -143,6 +150,8 @@ async def test_what_the_emulator_answers_by_itself_is_as_published(
             ("GET", "/campaigns/00000000-0000-0000-0000-000000000000", None),
             ("POST", "/campaigns", {"name": "x"}),
             ("GET", "/accounts/analytics/daily", None),
+            ("GET", "/accounts/nobody@ours.example", None),
+            ("POST", "/accounts/nobody@ours.example/pause", None),
             ("POST", "/emails/test", {"eaccount": "x@y.example"}),
             ("POST", "/email-verification", {"email": "x@y.example"}),
             ("POST", "/leads/update-interest-status", {"lead_email": "x@y.example", "interest_value": 1}),
