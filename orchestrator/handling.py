@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from orchestrator import absences, marks, opt_out_link, referrals, rereads, stops, unclear
+from orchestrator import absences, mailboxes, marks, opt_out_link, referrals, rereads, stops, unclear
 from orchestrator.answers import Asked, draft_in
 from orchestrator.app import App
 from orchestrator.escalation import escalate, escalation_of, handoff
@@ -157,7 +157,7 @@ def _store(
 ) -> None:
     """Event, suppression, reply, handoff."""
     known = _about(connection, event)
-    _keep(connection, event, known, now)
+    _keep(app, connection, event, known, now)
     _stop(app, connection, event, known, now)
     if found is not None and not _heard(connection, event):
         _answer(app, connection, event, known, found, now)
@@ -170,11 +170,12 @@ def _store(
         connection.execute(over.values(state="completed", updated_at=iso(now)))
 
 
-def _keep(connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
+def _keep(app: App, connection: sa.Connection, event: Event, known: Known, now: datetime) -> None:
     """The event itself, once."""
     seen = sa.select(event_table.c.id).where(event_table.c.id == f"{event.vendor}:{event.id}")
     if connection.execute(seen).scalar() is None:
-        connection.execute(sa.insert(event_table).values(**_row(event, known, iso(now))))
+        mailbox = mailboxes.told_of(app, connection, event, known.campaign_id)
+        connection.execute(sa.insert(event_table).values(**_row(event, known, iso(now), mailbox)))
         whom = event.email or known.lead_id or event.id
         append(connection, [Entry(f"event.{event.type}", whom, {"vendor": event.vendor})], now)
 
@@ -222,7 +223,9 @@ def _campaign(connection: sa.Connection, event: Event, lead_id: str) -> str:
     return (connection.execute(newest.limit(1)).scalar() or "") if lead_id else ""
 
 
-def _row(event: Event, known: Known, now: str) -> dict[str, object]:
+def _row(event: Event, known: Known, now: str, mailbox: str) -> dict[str, object]:
+    detail = {"reference": event.reference, "reason": event.reason}
+    detail |= {"mailbox": mailbox} if mailbox else {}
     return {
         "id": f"{event.vendor}:{event.id}",
         "vendor": event.vendor,
@@ -235,7 +238,7 @@ def _row(event: Event, known: Known, now: str) -> dict[str, object]:
         "variant": event.variant,
         "reference": event.reference,
         "bounce": event.bounce or ("unknown" if event.type == "bounced" else ""),
-        "detail": canonical({"reference": event.reference, "reason": event.reason}).decode(),
+        "detail": canonical(detail).decode(),
         "correlation_id": correlation(),
     }
 

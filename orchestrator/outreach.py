@@ -11,7 +11,7 @@ Every stage may be repeated: what is done is replayed by the ledger, what is in 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from orchestrator import runs, touches
+from orchestrator import mailboxes, runs, touches
 from orchestrator.app import App
 from orchestrator.dossier import decision
 from orchestrator.drift import hold_moved
@@ -25,12 +25,16 @@ from shared.errors import Retryable
 from shared.pipeline_schema import campaign, campaign_lead, run
 from shared.ports import CampaignDraft
 from shared.schema import approval
+from shared.switches import Safety, silenced
 from shared.telemetry import logger
 
 log = logger("outreach")
 DRAFT = TypeAdapter(CampaignDraft)
 BEGINNING = ("approved", "launching")
 MADE_SAFE = "made in safe mode, so never launched for real: start a new run"
+NO_MAILBOX = (
+    "no mailbox is left to send from: each stands still until a person clears it, then `swarm implement`"
+)
 
 
 async def begin(app: App, campaign_id: str, version: int) -> dict[str, list[str]]:
@@ -50,17 +54,24 @@ async def begin(app: App, campaign_id: str, version: int) -> dict[str, list[str]
         hold_enrolled(connection, campaign_id)
         hold_moved(connection, row.run_id, campaign_id)
         real = row.mode == "safe" and not safety.safe_mode
-        starts = [] if real else starts_in(connection, campaign_id)
-        state = "launching" if starts else "failed"
+        why = MADE_SAFE if real else NO_MAILBOX if _none_left(safety, row.draft) else ""
+        starts = [] if why else starts_in(connection, campaign_id)
+        state = "launching" if starts else "stalled" if why == NO_MAILBOX else "failed"
         _set_in(app, connection, campaign_id, state=state)
-        if real:
-            connection.execute(sa.update(run).where(run.c.id == row.run_id).values(message=MADE_SAFE))
+        if why:
+            connection.execute(sa.update(run).where(run.c.id == row.run_id).values(message=why))
         return starts, str(row.run_id)
 
     starts, run_id = await app.kernel.store.write(change)
     if run_id and not starts:
         await runs.finish_if_done(app.kernel, run_id)
     return {"starts": starts}
+
+
+def _none_left(safety: Safety, draft: str) -> bool:
+    """Whether every mailbox of a campaign stands still. One that is left is enough: the vendor sends from that."""
+    silent = silenced(safety)
+    return bool(silent) and {box.lower() for box in DRAFT.validate_json(draft).mailboxes} <= silent.keys()
 
 
 def cleared() -> sa.ColumnElement[bool]:
@@ -90,6 +101,7 @@ async def activate(app: App, campaign_id: str) -> dict[str, str]:
     if not any(people.get(state) for state in ("live", "simulated", "in_doubt")):
         state = "stalled" if people.get("open") else "failed"
         return await _ended(app, launch, state, "nobody could be added to the campaign")
+    await _wait_for_mailboxes(app, launch)
     outcome = await app.suite.sequencer.activate_campaign(
         campaign_ref=launch.vendor_ref, campaign_id=campaign_id, approval=launch.approval
     )
@@ -100,6 +112,13 @@ async def activate(app: App, campaign_id: str) -> dict[str, str]:
     if launch.seen(outcome)[0] == "simulated":
         return await _ended(app, launch, "simulated", "")
     return await _ended(app, launch, "stalled", outcome.message or outcome.reason)
+
+
+async def _wait_for_mailboxes(app: App, launch: Launch) -> None:
+    """Nothing is started that might write from a mailbox which stands still here and not yet at the vendor."""
+    boxes, state = DRAFT.validate_json(launch.draft).mailboxes, app.kernel.switches.state
+    if await app.kernel.store.read(lambda c: mailboxes.not_yet_still(c, state(c), boxes)):
+        raise Retryable(mailboxes.NOT_YET, code="mailbox_not_paused")
 
 
 def _wait(outcome: Outcome, message: str) -> None:

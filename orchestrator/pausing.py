@@ -8,6 +8,7 @@ confirm is paused again.
 
 import sqlalchemy as sa
 
+from orchestrator import mailboxes
 from orchestrator.accounts import need
 from orchestrator.deciding import refuse_while_killed
 from orchestrator.dossier import DRAFT, RESUME, Row, campaign_row, people_of
@@ -82,7 +83,10 @@ def _allow(
     if standing is not None and standing.kind == "halt":
         raise Invalid("a halt is in force: an admin clears it on the safety page first", code="halted")
     need(person, _right(connection, row))
-    items = [Item(RESUME, fingerprint(DRAFT.validate_json(str(row.draft))))]
+    draft = DRAFT.validate_json(str(row.draft))
+    if mailboxes.not_yet_still(connection, kernel.switches.state(connection), draft.mailboxes):
+        raise Invalid(mailboxes.NOT_YET, code="mailbox_not_paused")
+    items = [Item(RESUME, fingerprint(draft))]
     content = str(row.fingerprint)
     given = kernel.approvals.give_in(
         connection, scope, items, person=person, fingerprint=content, note=reason

@@ -14,6 +14,7 @@ from datetime import timedelta
 import anyio.to_thread
 import sqlalchemy as sa
 
+from orchestrator import mailboxes
 from orchestrator.accounts import need
 from orchestrator.requeue import back_to_review_in
 from shared.approval import Person
@@ -131,7 +132,10 @@ async def clear(kernel: Kernel, scope: str, *, person: Person, reason: str, alon
                 return Answer(asked)
         else:
             need(person, "clear_pause")
-        return Answer(moved=kernel.switches.resume_in(connection, scope, actor=person.name, reason=why))
+        moved = kernel.switches.resume_in(connection, scope, actor=person.name, reason=why)
+        if moved:
+            mailboxes.allow_in(kernel, connection, scope, person, why)
+        return Answer(moved=moved)
 
     return await kernel.store.write(change)
 

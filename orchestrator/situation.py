@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from orchestrator import relaxing, standstill
+from orchestrator import mailboxes, relaxing, standstill
 from orchestrator.relaxing import Asked
 from orchestrator.standstill import Progress
 from shared.kernel import Kernel
@@ -20,6 +20,7 @@ class Situation:
     safety: Safety
     calls: tuple[Call, ...]  # on the wire: each ends by itself
     at_vendor: Progress  # campaigns that the vendor sends
+    mailboxes: Progress  # of ours, that the vendor sends from
     asked: tuple[Asked, ...]  # what waits for a second admin
     two_needed: bool
 
@@ -31,6 +32,7 @@ def situation_in(kernel: Kernel, connection: sa.Connection) -> Situation:
         safety,
         tuple(on_the_wire(connection, kernel.clock.now())),
         standstill.progress(connection, safety),
+        mailboxes.progress(connection, safety),
         tuple(relaxing.waiting(kernel, connection)),
         relaxing.two_needed(kernel, connection),
     )
@@ -47,9 +49,11 @@ def left_over(kernel: Kernel, found: Situation) -> dict[str, Any]:
     return {
         "on_the_wire": [asdict(call) for call in found.calls],
         "bound": {"calls": rules.concurrent_calls, "seconds": rules.call_deadline_seconds},
-        "vendor_campaigns": {
-            "confirmed": found.at_vendor.confirmed,
-            "of": found.at_vendor.of,
-            "unconfirmed": [asdict(one) for one in found.at_vendor.open],
-        },
+        "vendor_campaigns": _told(found.at_vendor),
+        "vendor_mailboxes": _told(found.mailboxes),
     }
+
+
+def _told(one: Progress) -> dict[str, Any]:
+    open_ones = [asdict(still) for still in one.open]
+    return {"confirmed": one.confirmed, "of": one.of, "unconfirmed": open_ones}

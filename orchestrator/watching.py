@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import anyio.to_thread
 import sqlalchemy as sa
 
-from orchestrator import schedules, standstill
+from orchestrator import mailboxes, schedules, standstill
 from shared import published
 from shared.alerts import Alert, Alerts, Severity, read
 from shared.clock import iso
@@ -179,9 +179,10 @@ def _alone(connection: sa.Connection, now: datetime) -> tuple[str, ...]:
 
 
 def _unconfirmed(connection: sa.Connection, safety: Safety, now: datetime) -> Queue:
-    """Campaigns that stand still here and not, as far as we know, at their vendor."""
+    """Campaigns and mailboxes that stand still here and not, as far as we know, at their vendor."""
     killed = _killed_at(connection, safety)
-    ages = [_aged(one.since or killed, now) for one in standstill.progress(connection, safety).open]
+    parts = (standstill.progress(connection, safety), mailboxes.progress(connection, safety))
+    ages = [_aged(one.since or killed, now) for part in parts for one in part.open]
     return Queue(len(ages), max(ages, default=0.0))
 
 
@@ -236,7 +237,7 @@ def _waiting(facts: Facts, rules: AlertRules) -> Iterator[Alert]:
     yield from _late("suppression_sync", "critical", now.suppression_sync, rules.suppression_minutes, text)
     text = "stops are not confirmed by every vendor"
     yield from _late("stops", "warning", now.stops, rules.stop_minutes, text)
-    text = "campaigns stand still here, and the vendor may still be sending them"
+    text = "campaigns or mailboxes stand still here, and the vendor may still be sending"
     yield from _late("vendor_pause", "critical", facts.vendor_pause, rules.vendor_pause_minutes, text)
     yield from _late("inbox", "warning", now.inbox, rules.inbox_minutes, "webhooks wait to be understood")
     yield from _late("reviews", "warning", now.reviews, rules.review_minutes, "campaigns wait for a review")

@@ -20,6 +20,7 @@ from orchestrator import (
     catching_up,
     implementing,
     inbox,
+    mailboxes,
     marks,
     outreach,
     owing,
@@ -97,11 +98,12 @@ class Worker:
         app, clock = self.app, self.app.kernel.clock
         every = app.kernel.settings.safety.checkpoints.every_seconds
         pauses, doubts, told = Later(clock, 1.0, 30.0), Later(clock, 10.0, 600.0), Later(clock, 5.0, 600.0)
-        unsent = Later(clock, 2.0, 300.0)
+        unsent, boxes = Later(clock, 2.0, 300.0), Later(clock, 1.0, 30.0)
         alerts = open_alerts(app.kernel)
         out = channels(app.kernel.settings.variables, app.kernel.settings.safety.alerts, app.kernel.http)
         parts: list[tuple[str, float, Work]] = [
             ("standstill", 1.0, lambda: standstill.work(app, pauses)),
+            ("mailboxes", 1.0, lambda: mailboxes.work(app, boxes)),
             ("flows", ROUND_SECONDS, self.start_flows),
             ("spool", SPOOL_SECONDS, self._take_in),
             ("inbox", ROUND_SECONDS, lambda: inbox.drain(app)),

@@ -1,12 +1,14 @@
 """What happened lately, as the rules that stop things count it: people by when and in which campaign.
 
 A person is a lead; one that we don't know is whoever the event tells of. Moments are those at which we learnt of it.
-Mail that belongs to no lead and no campaign of ours isn't counted; a complaint always is.
+Mail that belongs to no lead and no campaign of ours isn't counted; a complaint always is, with the mailbox of ours that
+had written.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,11 +24,15 @@ MAKES_CONTACTS = ("create_contact", "upsert_contact")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Something about somebody (or an effect, or a contact), in which campaign and when."""
+    """Something about somebody (or an effect, or a contact), in which campaign and when.
+
+    `mailbox`: ours that had written, of a complaint, as far as it is known; nothing else has one.
+    """
 
     who: str
     campaign: str
     at: str
+    mailbox: str = ""
 
     @property
     def stranger(self) -> bool:
@@ -67,7 +73,7 @@ def observe(connection: sa.Connection, rules: HaltRules, crm: str, since: str, o
     return Observed(
         sent=tuple(one for one in _events(connection, "sent", since) if not one.stranger),
         bounced=tuple(one for one in (*_bounced(connection, since), *said("bounce")) if one.ours),
-        complained=(*_events(connection, "complained", since), *said("complaint")),
+        complained=tuple(_complained(connection, since)),
         answered=tuple(one for one, word in answers if word not in words.automatic),
         negative=said(*words.negative),
         effects=(*done, *failed),
@@ -102,6 +108,28 @@ def _answers(connection: sa.Connection, since: str) -> list[tuple[Seen, str]]:
     joined = sa.select(*columns).join(reply, reply.c.event_id == event.c.id)
     told = connection.execute(joined.where(event.c.received_at > since, event.c.bounce != "soft"))
     return [(Seen(row[0], row[1], row[2]), str(row[3])) for row in told]
+
+
+def _complained(connection: sa.Connection, since: str) -> Iterator[Seen]:
+    """Complaints, as such or as mail, each with the mailbox that had written."""
+    columns = (event.c.type, event.c.lead_id, event.c.campaign_id, event.c.received_at, event.c.detail)
+    lately = sa.select(_who().label("who"), *columns).where(event.c.received_at > since)
+    said = (reply.c["class"] == "complaint", event.c.bounce != "soft")
+    mail = lately.join(reply, reply.c.event_id == event.c.id).where(*said)
+    for query in (lately.where(event.c.type == "complained"), mail):
+        for row in connection.execute(query).all():
+            yield Seen(row.who, row.campaign_id, row.received_at, _mailbox(connection, row))
+
+
+def _mailbox(connection: sa.Connection, row: sa.Row[Any]) -> str:
+    """Who answers names it; any other report may have come to any mailbox, so the last one that wrote comes first."""
+    sent = sa.select(event.c.detail).where(
+        event.c.lead_id == row.lead_id, event.c.campaign_id == row.campaign_id, event.c.type == "sent"
+    )
+    last = sent.order_by(event.c.received_at.desc(), event.c.step.desc()).limit(1)
+    wrote = connection.execute(last).scalar() if row.lead_id else None
+    told = (row.detail, wrote) if row.type == "replied" else (wrote, row.detail)
+    return next((box for text in told if text and (box := json.loads(text).get("mailbox", ""))), "")
 
 
 def _effects(

@@ -91,10 +91,14 @@ def cohorts(all_of_them: Iterable[Seen], bad: Iterable[Seen], cleared: str) -> t
 
 def by_campaign(seen: Iterable[Seen]) -> dict[str, list[Seen]]:
     """Grouped by campaign; what belongs to none is left out."""
+    return _grouped(seen, lambda one: one.campaign)
+
+
+def _grouped(seen: Iterable[Seen], named: Callable[[Seen], str]) -> dict[str, list[Seen]]:
     groups: dict[str, list[Seen]] = {}
     for one in seen:
-        if one.campaign:
-            groups.setdefault(one.campaign, []).append(one)
+        if name := named(one):
+            groups.setdefault(name, []).append(one)
     return groups
 
 
@@ -218,7 +222,7 @@ def _doubtful_lists(case: Case) -> Iterator[Verdict]:
 
 
 def _complaints(case: Case) -> Iterator[Verdict]:
-    """Too many kill. With the policy `evidence`, any stops its campaign; one of none stops all sending."""
+    """Too many kill. With the policy `evidence`, any stops campaign and mailbox; one of no campaign, all sending."""
     rules, sent, bad = case.rules, case.seen.sent, case.seen.complained
     percent = rules.complaints.percent
     rule = rules.complaints
@@ -227,6 +231,8 @@ def _complaints(case: Case) -> Iterator[Verdict]:
     if rules.policy == "evidence":
         for campaign, here in by_campaign(bad).items():
             yield from _numbered(case, "complaint", f"campaign:{campaign}", here, 0, "complaints")
+        for mailbox, here in _grouped(bad, lambda one: one.mailbox).items():
+            yield from _numbered(case, "complaint", f"mailbox:{mailbox}", here, 0, "complaints")
         nowhere = [one for one in bad if not one.campaign]
         yield from _numbered(case, "complaint", case.sequencer, nowhere, 0, "complaints")
 

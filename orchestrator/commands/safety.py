@@ -85,11 +85,12 @@ def _print_left_over(console: Console, state: dict[str, Any]) -> None:
     """What ends by itself, and what the vendor hasn't confirmed."""
     if calls := [(one["what"], one["process"], one["ends_by"]) for one in state["on_the_wire"]]:
         console.print(table(f"{len(calls)} calls on the wire", ("what", "process", "ends by"), calls))
-    vendor = state["vendor_campaigns"]
-    if vendor["of"]:
-        console.print(f"The vendor confirmed {vendor['confirmed']} of {vendor['of']} campaigns paused.")
-    if rows := [(one["id"], one["name"], one["since"]) for one in vendor["unconfirmed"]]:
-        console.print(table("May still be sending: pause them there", ("id", "campaign", "since"), rows))
+    for kind, kinds in (("campaign", "campaigns"), ("mailbox", "mailboxes")):
+        vendor = state[f"vendor_{kinds}"]
+        if vendor["of"]:
+            console.print(f"The vendor confirmed {vendor['confirmed']} of {vendor['of']} {kinds} paused.")
+        if rows := [(one["id"], one["name"], one["since"]) for one in vendor["unconfirmed"]]:
+            console.print(table("May still be sending: pause them there", ("id", kind, "since"), rows))
 
 
 @commands.command()
@@ -201,7 +202,7 @@ def release(reason: Reason, yes: Yes = False, alone: Alone = False, as_json: AsJ
 
 @commands.command()
 def pause(
-    scope: Annotated[str, typer.Argument(help="all, vendor:ghl or campaign:ID")] = "all",
+    scope: Annotated[str, typer.Argument(help="all, vendor:ghl, campaign:ID or mailbox:ADDRESS")] = "all",
     reason: Reason = "by hand",
     as_json: AsJson = False,
 ) -> None:
@@ -217,7 +218,7 @@ def pause(
 
 @commands.command()
 def resume(
-    scope: Annotated[str, typer.Argument(help="all, vendor:ghl or campaign:ID")] = "all",
+    scope: Annotated[str, typer.Argument(help="all, vendor:ghl, campaign:ID or mailbox:ADDRESS")] = "all",
     reason: Reason = "by hand",
     yes: Yes = False,
     alone: Alone = False,

@@ -8,8 +8,10 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from orchestrator import relaxing
 from orchestrator.samples import write_sample
 from shared import pipeline_schema as schema
+from shared.approval import Person
 from shared.effect import Json
 from tests.conftest import CONTRACTS
 from tests.contract.openapi import (
@@ -47,6 +49,8 @@ NEEDED: Mapping[str, set[tuple[str, str]]] = {
         ("DELETE", "leads"),
         ("POST", "block-lists-entries"),
         ("POST", "webhooks"),
+        ("GET", "accounts"),
+        ("POST", "accounts"),
     },
     "clay": {("POST", "routines"), ("GET", "routines")},
     "phantombuster": {("POST", "agents"), ("GET", "containers")},
@@ -63,6 +67,7 @@ async def travelled(folder: Path) -> dict[str, list[Row]]:
         await journey.finished(run)
         await journey.quiet()
         await opted_out(journey)
+        await rested(journey)
         assert len(await journey.rows(schema.run_lead)) == LEADS
         return await journey.requests()
 
@@ -77,6 +82,17 @@ async def opted_out(journey: Journey) -> None:
     }
     assert await journey.post_event(event) == 200
     await journey.stopped(somebody["email"])
+
+
+async def rested(journey: Journey) -> None:
+    """A mailbox stands still, and goes on once a person has cleared it: the worker tells the vendor both."""
+    kernel = journey.app.kernel
+    scope = f"mailbox:{journey.app.rules.outreach.sender.mailboxes[0]}"
+    await kernel.switches.pause(scope, actor="rule:complaint", reason="complaint: 1", kind="halt")
+    await journey.done("instantly", "pause_account")
+    admin = Person("admin@alpha-swarm.example", "admin")
+    assert (await relaxing.clear(kernel, scope, person=admin, reason="looked at", alone=True)).done
+    await journey.done("instantly", "resume_account")
 
 
 @pytest.fixture(scope="module")

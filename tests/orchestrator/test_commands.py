@@ -278,6 +278,15 @@ def test_pause_and_resume(swarm: Swarm) -> None:
     assert swarm.done("status")["paused"] == []
 
 
+def test_a_mailbox_is_paused_and_resumed_as_anything_else(swarm: Swarm) -> None:
+    scope, real = "mailbox:alex@sender.example", {"SAFE_MODE": "false"}
+    told = swarm.done("pause", scope, "--reason", "test", **real)["vendor_mailboxes"]
+    assert (told["confirmed"], told["of"], told["unconfirmed"][0]["id"]) == (0, 1, scope)
+    assert "confirmed 0 of 1 mailboxes paused" in " ".join(swarm("status", **real).out.split())
+    assert swarm.done("resume", scope, "--yes", **real) == {"scope": scope, "resumed": True}
+    assert swarm.done("status", **real)["vendor_mailboxes"]["of"] == 0
+
+
 def test_safe_mode_on_and_off(swarm: Swarm) -> None:
     real = {"SAFE_MODE": "false"}
     assert swarm.done("safe-mode", "on", **real)["safe_mode_by"] == ["database"]

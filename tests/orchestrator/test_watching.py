@@ -289,6 +289,20 @@ async def test_a_campaign_that_its_vendor_may_still_send_is_told_until_the_pause
     assert "vendor_pause" not in await told(kernel)
 
 
+@pytest.mark.requirement("K6")
+async def test_a_mailbox_that_its_vendor_may_still_send_from_is_told_until_the_pause_is_confirmed(
+    kernel: Kernel, clock: HandClock
+) -> None:
+    await kernel.switches.pause("mailbox:alex@sender.example", actor="Ada", reason="stop")
+    clock.move(119)
+    assert "vendor_pause" not in await told(kernel)
+    clock.move(2)
+    assert "vendor_pause" in await told(kernel)
+    paused = {"status": "applied", "target": "accounts/alex@sender.example", "claimed_at": iso(clock.now())}
+    await put(kernel, effect, key="pause", vendor="instantly", action="pause_mailbox", **paused)
+    assert "vendor_pause" not in await told(kernel)
+
+
 async def test_a_campaign_that_runs_as_it_should_is_no_unconfirmed_pause(
     kernel: Kernel, clock: HandClock
 ) -> None:

@@ -59,9 +59,15 @@ async def careful(settings_for: Make, clock: HandClock) -> AsyncIterator[Kernel]
 
 
 async def told(
-    kernel: Kernel, kind: str, *people: str, campaign_id: str = "c1", said: str = "", bounce: str = ""
+    kernel: Kernel,
+    kind: str,
+    *people: str,
+    campaign_id: str = "c1",
+    said: str = "",
+    bounce: str = "",
+    box: str = "",
 ) -> None:
-    """Vendors tell of an event for each of these people; `said`: the class of their answer."""
+    """Vendors tell of an event for each of these people; `said`: the class of their answer; `box`: ours."""
     at = iso(kernel.clock.now())
 
     def change(connection: sa.Connection) -> None:
@@ -73,6 +79,7 @@ async def told(
                 "vendor": "instantly",
                 "received_at": at,
                 "bounce": bounce,
+                "detail": json.dumps({"mailbox": box} if box else {}),
             }
             where = {"lead_id": person, "campaign_id": campaign_id}
             connection.execute(sa.insert(event).values(**values, **where))
@@ -242,6 +249,46 @@ async def test_with_evidence_a_first_complaint_stops_only_its_campaign(careful: 
     await careful.halts.look()
     assert await scopes(careful) == ["campaign:c1"]
     assert not (await careful.switches.now()).killed
+
+
+BOX, OTHER = "alex@sender.example", "sam@sender.example"
+
+
+@pytest.mark.requirement("H2", "H5")
+async def test_with_evidence_the_mailbox_that_wrote_last_stops_too_and_again_after_a_clear(
+    careful: Kernel, clock: HandClock
+) -> None:
+    await told(careful, "sent", *crowd(100), box=OTHER)
+    clock.move(1)
+    await told(careful, "sent", *crowd(3), box=BOX)
+    await told(careful, "sent", "p1", campaign_id="c2", box=OTHER)
+    await told(careful, "complained", "p1")
+    await careful.halts.look()
+    (_, pause) = (await careful.switches.now()).pauses
+    assert (pause.scope, pause.kind, pause.actor) == (f"mailbox:{BOX}", "halt", "rule:complaint")
+    clock.move(60)
+    await careful.switches.resume(f"mailbox:{BOX}", actor="root", reason="list thrown away")
+    assert await careful.halts.look() == []
+    clock.move(60)
+    await told(careful, "complained", "p2", campaign_id="c3", said="complaint", box=BOX)
+    assert f"mailbox:{BOX}" in {one.scope for one in await careful.halts.look()}
+    assert f"mailbox:{BOX}" in await scopes(careful)
+
+
+@pytest.mark.parametrize(("kind", "stops"), [("replied", OTHER), ("auto_replied", BOX)])
+async def test_who_answers_names_the_mailbox_and_a_report_may_come_to_any(
+    careful: Kernel, kind: str, stops: str
+) -> None:
+    await told(careful, "sent", *crowd(100), box=BOX)
+    await told(careful, kind, "p1", said="complaint", box=OTHER)
+    await careful.halts.look()
+    assert await scopes(careful) == ["campaign:c1", f"mailbox:{stops}"]
+
+
+async def test_a_report_about_nobody_we_know_stops_the_mailbox_that_it_names(careful: Kernel) -> None:
+    await told(careful, "auto_replied", "", said="complaint", box=BOX)
+    await careful.halts.look()
+    assert await scopes(careful) == ["campaign:c1", f"mailbox:{BOX}"]
 
 
 async def test_negative_answers_stop_their_campaign_and_automatic_ones_are_none(kernel: Kernel) -> None:

@@ -1,6 +1,7 @@
 """When a rule stops something: by the owner's thresholds as written, or by evidence."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,6 +193,40 @@ def test_with_evidence_a_first_complaint_stops_its_campaign_and_a_second_kills()
 
 def test_with_evidence_a_complaint_that_names_no_campaign_stops_all_sending() -> None:
     assert acts(EVIDENCE, sent=people(500), complained=people(1, "")) == [("complaint", SENDING, "halt")]
+
+
+BOX = "alex@sender.example"
+
+
+def from_box(count: int, campaign: str = "c1", box: str = BOX, **more: Any) -> tuple[Seen, ...]:
+    """Complaints about what this mailbox of ours wrote."""
+    return tuple(replace(one, mailbox=box) for one in people(count, campaign, **more))
+
+
+def test_with_evidence_a_first_complaint_stops_the_mailbox_that_wrote_too() -> None:
+    found = verdicts(EVIDENCE, sent=people(500), complained=from_box(1))
+    stopped = [("complaint", "campaign:c1", "halt"), ("complaint", f"mailbox:{BOX}", "halt")]
+    assert [(one.rule, one.scope, one.action) for one in found] == stopped
+    assert found[1].reason.startswith("complaint: 1 complaints, more than 0, within 24 h")
+
+
+def test_literally_no_mailbox_is_stopped() -> None:
+    assert acts(LITERAL, sent=people(2_000), complained=from_box(1)) == []
+    assert acts(LITERAL, sent=people(500), complained=from_box(1)) == [("complaints", "kill", "kill")]
+
+
+def test_a_mailbox_that_was_cleared_is_stopped_again_by_the_next_complaint_only() -> None:
+    cleared = {("complaint", f"mailbox:{BOX}"): "6", ("complaint", "campaign:c1"): "6"}
+    assert acts(EVIDENCE, cleared, sent=people(500), complained=from_box(1)) == []
+    both = (*from_box(1), *from_box(1, "c2", at="8", first=1))
+    found = acts(EVIDENCE, cleared, sent=people(5_000), complained=both)
+    assert found == [("complaint", "campaign:c2", "halt"), ("complaint", f"mailbox:{BOX}", "halt")]
+
+
+def test_each_mailbox_is_stopped_for_its_own_complaints() -> None:
+    both = (*from_box(1), *from_box(1, box="sam@sender.example", first=1))
+    found = [scope for _, scope, _ in acts(EVIDENCE, sent=people(5_000), complained=both)]
+    assert found == ["campaign:c1", f"mailbox:{BOX}", "mailbox:sam@sender.example"]
 
 
 def test_negative_answers_stop_only_their_campaign() -> None:

@@ -15,7 +15,7 @@ from shared.effect import Receipt
 from shared.errors import InDoubt
 from shared.gate import Permit
 from shared.pipeline_schema import campaign, stop
-from shared.schema import effect, lease, relaxation
+from shared.schema import approval, effect, lease, relaxation
 from shared.sqlite import sqlite
 from tests.shared.world import Vendor, contact, kinds
 from tests.waiting import put_campaign, somebody
@@ -115,6 +115,21 @@ async def test_safe_mode_and_a_halt_take_two_as_well(log_in: LogIn) -> None:
         await browser.post("/safety/clear", {"scope": "all", **CONFIRMED})
         safety = await switches.now()
         assert (safety.safe_mode, bool(safety.pauses)) == (stands, stands)
+
+
+@pytest.mark.requirement("A7", "K6")
+async def test_a_mailbox_is_cleared_by_two_and_the_second_ones_word_is_the_yes_to_its_sending_again(
+    log_in: LogIn,
+) -> None:
+    first, second = await _two(log_in)
+    kernel, scope = first.kernel, "mailbox:alex@sender.example"
+    await kernel.switches.pause(scope, actor="rule:complaint", reason="complaint: 1", kind="halt")
+    assert "0 of 1 mailboxes paused" in (await first.get("/safety")).text
+    given = sa.select(approval.c.subject, approval.c.actor, approval.c.note)
+    for browser, expected in ((first, []), (second, [(scope, "second@corp.com", "checked")])):
+        await browser.post("/safety/clear", {"scope": scope, **CONFIRMED})
+        assert [tuple(row) for row in await kernel.store.read(lambda c: c.execute(given).all())] == expected
+    assert (await kernel.switches.now()).pauses == ()
 
 
 async def test_what_was_asked_for_one_halt_is_nothing_for_the_next(log_in: LogIn) -> None:
