@@ -92,6 +92,8 @@ WEARY: tuple[Sign, ...] = (
         r"\b(?:no need to|dont|do not|stop|neednt|need not|never) (?:\w+ )?(?:keep"
         r"|continue)\b[^.!?\n]{0,12}\b(?:check|reach|follow|writ"
         r"|e-?mail|send|try|ping|contact|call|bump|push|ask|nudg|chas)\w*\b",
+        r"\b(?:dont|do not|never) (?:circle|loop|check|bump|chase|nudge|follow)\b"
+        r"(?! (?:back |up |on |me |us )*(?:until|till|before))|\bnot interested\b[^.!?\n]{0,60}\bever\b",
         r"\b(?:annoying|annoyed|a nuisance|intrusive|pushy|pestered|bothersome)\b|\blet it (?:rest|lie)\b"
         r"|\bgive (?:it )?up\b",
         r"\btake the hint\b|\bhow many times (?:do|must|should) i\b|\bwhat part of no\b|\bno means no\b"
@@ -113,6 +115,8 @@ WEARY: tuple[Sign, ...] = (
         r"|kontakt\w*"
         r"|nachricht\w*|post|angeschrieben|kontaktiert|horen|erhalten|bekommen|mehr)\b",
         r"\b(?:verbitte|verbiete|untersage) (?:ich )?(?:mir|ihnen|hiermit|jede\w*|weitere\w*)\b",
+        r"\b(?:mochten?|will|wollen|wunschen?) nicht,? dass (?:sie|ihr|jemand)\b[^.!?\n]{0,60}"
+        r"\b(?:kontaktier|schreib|anschreib|meld|mail)\w*",
         r"\b(?:es reicht|reicht jetzt|genug jetzt|jetzt ist (?:aber )?schluss|schluss (?:damit|jetzt)|aufhoren"
         r"|hor auf"
         r"|hort auf|horen sie (?:bitte |endlich |sofort |damit )*auf|lassen sie (?:das|es)|lasst das|nie wieder"
@@ -143,6 +147,7 @@ WEARY: tuple[Sign, ...] = (
     sign(
         "weary_fr",
         "unsubscribe",
+        r"\bepargne[zr]?[ -](?:nous|moi)\b",
         r"\b(?:ca suffit|assez|stop aux?|ras[- ]le[- ]bol|fichez[- ]moi|n'insistez pas|inutile (?:de|d')"
         r"|pas la peine)\b",
         r"\b(?:ne|n')\b[^.!?\n]{0,12}\b(?:souhaite|veux|voulons|desire|souhaitons|desirons"

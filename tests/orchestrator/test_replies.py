@@ -84,6 +84,10 @@ def test_a_bare_opt_out_suppresses_at_once(text: str) -> None:
         "Por que no me dan de baja de una vez",
         "The unsubscribe link below your mails is dead, sort it out please",
         "We have a supplier until March, so there is no point in writing to us again",
+        "nope. and dont circle back",
+        "Not interested today, not interested in spring, not interested ever.",
+        "Ça fait quatre fois, je ne répondrai pas, épargnez-nous la cinquième.",
+        "Ich möchte nicht, dass Sie oder Ihre Kollegen mich noch einmal kontaktieren, auch nicht per Brief.",
     ],
 )
 def test_an_opt_out_inside_a_longer_text_stops_and_a_person_confirms(text: str) -> None:
@@ -108,6 +112,8 @@ def test_an_opt_out_inside_a_longer_text_stops_and_a_person_confirms(text: str) 
         "Our claims were unsubstantiated, sounds good",
         "I'm on your mailing list already and like it",
         "No more questions, let's sign",
+        "Please don't loop back before May, the budget is made then",
+        "Were you ever interested in seeing how we do it? I am in your product",
         "I can't remove the old vendor until June",
         "Please don't take me off your list, I'm just slow",
         "I unsubscribed by accident, could you put me back on?",
