@@ -20,6 +20,8 @@ WEARY: tuple[Sign, ...] = (
     sign(
         "weary_en",
         "unsubscribe",
+        r"\b(?:not|dont|doesnt|wont|didnt) (?:come|arrive|show up|turn up|land)\b[^.!?\n]{0,20}"
+        r"\b(?:any ?more|any longer)\b",
         rf"\b(?:not|dont|doesnt|never|no|without|enough|unwanted|unwelcome|sick of|tired of|fed up|done with"
         rf"|over)\b{_SEEN}"
         rf"[^.!?\n]{{0,40}}\b(?:your|these|those|such|any|more|unsolicited|cold|sales|marketing|promotional"
@@ -106,6 +108,7 @@ WEARY: tuple[Sign, ...] = (
     sign(
         "weary_de",
         "unsubscribe",
+        r"\bhatten (?:wir )?das (?:doch|ja) (?:schon|bereits)\b",
         r"\bkeine?\w*\b[^.!?\n]{0,20}\b(?:e-?mails?|mails?|werbung|nachrichten|newsletter|angebote"
         r"|kontaktaufnahme\w*|post"
         r"|anfragen|zusendungen|spam|infos?)\b[^.!?\n]{0,30}(?:\bmehr\b|\bbitte\b|\bwunsch\w*|\bsenden\b|\bschicken\b"
@@ -176,6 +179,7 @@ WEARY: tuple[Sign, ...] = (
     sign(
         "weary_es",
         "unsubscribe",
+        r"\b(?:agencia|autoridad) (?:espanola )?de proteccion de datos\b",
         r"\b(?:ya basta|basta ya|suficiente|no insist\w+|no molest\w*|dejad\w* de|deje de|dejen de|dejame|dejeme"
         r"|paren|pare ya"
         r"|no vuelv\w+|no me vuelv\w+|nunca mas|no mas|olvid\w+ de (?:mi|nosotros)|ni (?:una|un) (?:mas|vez mas))\b",
@@ -198,6 +202,7 @@ WEARY: tuple[Sign, ...] = (
     sign(
         "weary_it",
         "unsubscribe",
+        r"\bstuf[aoei] di\b[^.!?\n]{0,20}\bricever\w*",
         r"\b(?:basta(?: cosi)?|ora basta|adesso basta|smettetela|smettila|finitela|non insist\w+|mai piu"
         r"|lasciate perdere"
         r"|non disturb\w+|non mi (?:scriv\w*|contatt\w*|invi\w*|mand\w*)|non ci (?:scriv\w*|contatt\w*|invi\w*"

@@ -22,6 +22,7 @@ STOPPED = {"unsubscribe", "legal_threat", "hostile", "complaint"}
 HELD = STOPPED | {"unknown"}  # nobody there is written to before a person has read it
 LEAST_RECALL = 0.995  # of opt-outs: who asks to be left alone is
 LEAST_KNOWN = 0.995  # of those, heard as what they are without anybody reading them
+LEAST_INDIRECT = 0.67  # the same of those who say it in a roundabout way, which a person then reads
 LEAST_PRECISION = 0.99  # of absences: no person is taken for a machine
 LEAST_AWAY = {"open": 0.99, "building": 0.98, "held_back": 0.93}  # of absences, known as such
 LEAST_RIGHT = {
@@ -141,6 +142,18 @@ def test_what_only_sounds_like_an_opt_out_suppresses_nobody_and_seldom_waits(rep
     stopped = stopped_near(replies)
     assert all(one.found.to_confirm for one in stopped)
     assert len(stopped) <= MOST_NEAR * sum(one.near_miss for one in replies)
+
+
+@pytest.mark.requirement("C5", "U10")
+def test_who_asks_in_a_roundabout_way_is_not_written_to_before_somebody_read_it() -> None:
+    lines = (REPLIES / "indirect.jsonl").read_text("utf-8").splitlines()
+    found = [read(json.loads(line)) for line in lines]
+    show("indirect", found)
+    assert recall(found, HELD) >= LEAST_RECALL
+    assert recall(found, STOPPED) >= LEAST_INDIRECT
+    others = [one for one in found if one.label != "unsubscribe" and one.found.reply in STOPPED]
+    assert all(one.found.to_confirm for one in others)
+    assert len(others) <= MOST_NEAR * sum(one.label != "unsubscribe" for one in found)
 
 
 def test_the_corpus_is_as_large_as_it_is_said_to_be() -> None:
