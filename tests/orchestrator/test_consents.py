@@ -76,8 +76,8 @@ async def test_what_waits_for_no_yes_gets_none(here: World) -> None:
 
 
 @pytest.mark.requirement("A5")
-@pytest.mark.parametrize("action", ["add_lead", "activate_campaign", "resume_campaign"])
-async def test_a_campaigns_effects_are_approved_in_the_review_only(live_kernel: Kernel, action: str) -> None:
+@pytest.mark.parametrize("action", ["add_lead", "activate_campaign", "resume_campaign", "resume_mailbox"])
+async def test_what_belongs_to_more_is_approved_with_it_only(live_kernel: Kernel, action: str) -> None:
     async def never(_: Permit) -> Receipt:
         raise AssertionError("it was let through")
 
@@ -90,4 +90,5 @@ async def test_a_campaigns_effects_are_approved_in_the_review_only(live_kernel: 
 def test_every_action_that_needs_a_yes_gets_it_somewhere(live_kernel: Kernel) -> None:
     needed = set(live_kernel.settings.safety.approvals.required_for)
     reviewed = {"instantly.add_lead", "instantly.activate_campaign", "instantly.resume_campaign"}
-    assert needed == consents.SINGLE | reviewed
+    cleared = {"instantly.resume_mailbox"}  # by whoever clears its halt: tests/orchestrator/test_mailboxes.py
+    assert needed == consents.SINGLE | reviewed | cleared
