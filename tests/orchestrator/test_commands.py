@@ -177,15 +177,22 @@ def test_a_database_that_is_away_ends_with_seventy_five(swarm: Swarm) -> None:
 
 
 @pytest.mark.soak
-def test_a_database_that_somebody_keeps_locked_ends_with_seventy_five(swarm: Swarm) -> None:
+@pytest.mark.requirement("I4")
+def test_while_somebody_keeps_the_database_locked_opt_outs_are_taken_and_the_rest_ends_with_seventy_five(
+    swarm: Swarm,
+) -> None:
     swarm.done("status")
     other = sqlite.connect(swarm.home / "swarm.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        assert swarm("suppress", "anna@corp.com").code == 75
+        kept = swarm("suppress", "anna@corp.com")
+        assert (kept.code, "waits to be put on the list" in kept.out) == (0, True)
+        assert swarm("pause", "vendor:ghl", "--reason", "test").code == 75
     finally:
         other.rollback()
         other.close()
+    swarm.done("suppress", "bob@corp.com")
+    assert swarm.done("suppression", "check", "anna@corp.com")["suppressed"]
 
 
 # ── safety ───────────────────────────────────────────────────────────────────────────────────────────────
