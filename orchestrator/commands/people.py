@@ -202,6 +202,8 @@ def check(
 
     async def work() -> dict[str, Any]:
         async with kernel() as opened:
+            # Who opted out while the database couldn't be written isn't on the list yet, and is refused all the same.
+            await opened.spool.take_in(opened.store, opened.suppression, opened.clock)
             found = await opened.suppression.find(target)
             return {"target": target, "suppressed": found is not None, **(asdict(found) if found else {})}
 
